@@ -60,6 +60,9 @@ type Job struct {
 	// Adopted: the message was in processing when it was first seen: another
 	// agent, or this one before it lost its disk, may have started it.
 	Adopted bool
+	// Repeats is the earlier run whose outcome is to be reported again, without
+	// running anything; "" where the job is to be run.
+	Repeats ID
 
 	// Where it runs: a lease is counted against these.
 	Action string // the connector's action, "" where no connector serves the topic

@@ -1,0 +1,78 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sallyport-agent/sallyport/agent/fault"
+)
+
+// Run brings reports until ctx ends, with a number of requests in flight at
+// once. Failures are logged and tried again without end.
+func (d *Delivery) Run(ctx context.Context, senders int) {
+	var all sync.WaitGroup
+	for range max(1, senders) {
+		all.Go(func() { d.send(ctx) })
+	}
+	all.Wait()
+}
+
+func (d *Delivery) send(ctx context.Context) {
+	for ctx.Err() == nil {
+		res, err := d.Step(ctx)
+		if err != nil && ctx.Err() == nil {
+			d.Log.WarnContext(ctx, "reports wait", slog.Any("err", err), slog.String("hint", fault.HintOf(err)))
+		}
+		if res.Again {
+			d.Wake()
+			continue
+		}
+		if res.Delivered > 0 && err == nil {
+			continue // while it was under way, more may have come
+		}
+		d.idle(ctx, res.Next)
+	}
+}
+
+// idle waits for a wake-up or until something is due.
+func (d *Delivery) idle(ctx context.Context, next time.Time) {
+	wait := time.Minute // a wake-up is never missed; this is for a clock that jumped
+	if resting := d.Status().Resting; resting.After(next) {
+		next = resting
+	}
+	if !next.IsZero() {
+		wait = min(wait, max(next.Sub(d.Now()), time.Millisecond))
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-d.wake:
+	case <-timer.C:
+	}
+}
+
+// Drain brings reports until none is left that could be brought now, or ctx
+// ends. It returns how many are left; they are brought after the next start.
+func (d *Delivery) Drain(ctx context.Context) int {
+	for ctx.Err() == nil {
+		res, err := d.Step(ctx)
+		if err == nil && (res.Delivered > 0 || res.Again) {
+			continue
+		}
+		break
+	}
+	jobs, err := d.Queue.Undelivered(context.WithoutCancel(ctx), 1<<20)
+	if err != nil {
+		return -1
+	}
+	left := 0
+	for _, j := range jobs {
+		if j.Instance == d.Instance {
+			left++
+		}
+	}
+	return left
+}

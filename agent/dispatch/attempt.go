@@ -1,0 +1,270 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport-agent/sallyport/agent/fault"
+	"github.com/sallyport-agent/sallyport/connectors"
+	"github.com/sallyport-agent/sallyport/queue"
+)
+
+// ErrCanceled is the cause of a running job's context when an operator or the
+// instance cancels it.
+var ErrCanceled = errors.New("canceled")
+
+// attempt takes a leased job from claimed, held or waiting to its next state.
+func (d *Dispatcher) attempt(ctx context.Context, job queue.Job) {
+	p, end := d.prepare(ctx, job)
+	if job.Repeats != "" {
+		d.repeat(ctx, p)
+		return
+	}
+	unstarted := job.Status.State.Unstarted()
+	if end == nil && unstarted {
+		end = d.admit(p)
+	}
+	if end == nil && !unstarted && p.saved == nil && !p.verdict.Allow {
+		// Nothing of it is under way elsewhere: a rule that went counts.
+		end = &ending{result: queue.Denied, message: d.Redact(denied(p.verdict)), started: true}
+	}
+	switch {
+	case end != nil && end.hold:
+		d.hold(ctx, job, end.until, end.message)
+		return
+	case end != nil:
+		d.finish(ctx, p, *end)
+		return
+	}
+	if p.job.Adopted && p.job.Status.Attempt == 0 && p.effect == connectors.AtMostOnce {
+		d.finish(ctx, p, unknown(p, "it was in processing before this agent knew of it"))
+		return
+	}
+	if err := d.open(ctx, p); err != nil {
+		d.unopened(ctx, p, err)
+		return
+	}
+	if unstarted && !d.Judge.Started(p.request(), p.verdict) {
+		d.hold(ctx, job, d.Now().Add(time.Minute), p.verdict.Reason+": its frequency is used up")
+		return
+	}
+	if p.job.Adopted && p.job.Status.Attempt == 0 && p.effect == connectors.Recoverable {
+		d.startAdopted(ctx, p)
+		return
+	}
+	d.start(ctx, p)
+}
+
+// unopened deals with a target that cannot be opened: the job was not started,
+// so that it can wait without a doubt about what it did.
+func (d *Dispatcher) unopened(ctx context.Context, p *plan, err error) {
+	if k := fault.KindOf(err); k != fault.Unavailable && k != fault.Timeout && ctx.Err() == nil {
+		d.finish(ctx, p, ending{result: queue.Failed, message: d.explain(err), started: p.job.Status.Attempt > 0})
+		return
+	}
+	if ctx.Err() == nil {
+		d.hold(ctx, p.job, d.Now().Add(max(30*time.Second, fault.RetryAfterOf(err))), "waits for its target: "+d.Redact(err.Error()))
+	}
+}
+
+// hold puts a job aside until it is approved or due; one that was put aside
+// before gets the new time.
+func (d *Dispatcher) hold(ctx context.Context, job queue.Job, until time.Time, why string) {
+	var err error
+	switch job.Status.State {
+	case queue.Held, queue.Waiting:
+		if until.IsZero() {
+			until = d.Now().Add(time.Minute) // the policy is asked again
+		}
+		err = d.Queue.Mark(ctx, queue.Mark{Job: job.ID, Until: until, Why: why})
+	default:
+		err = d.Queue.Advance(ctx, queue.Transition{Job: job.ID, From: job.Status.State, To: queue.Held, At: d.Now(), Until: until, Why: why})
+	}
+	if err != nil {
+		d.overtaken(ctx, job, "hold", err)
+	}
+}
+
+// startAdopted starts a job that may have been started by another: the
+// connector is asked first.
+func (d *Dispatcher) startAdopted(ctx context.Context, p *plan) {
+	if !d.journalStart(ctx, p) {
+		return
+	}
+	d.settle(ctx, p, errors.New("it was in processing before this agent knew of it"))
+}
+
+// start journals the start and runs the call.
+func (d *Dispatcher) start(ctx context.Context, p *plan) {
+	if d.journalStart(ctx, p) {
+		d.run(ctx, p)
+	}
+}
+
+// journalStart makes the start durable. Where that is not possible the job
+// stays what it was, and nothing runs.
+func (d *Dispatcher) journalStart(ctx context.Context, p *plan) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	moves := unhold(p.job, d.Now())
+	from := p.job.Status.State
+	if len(moves) > 0 {
+		from = queue.Claimed
+	}
+	moves = append(moves, queue.Transition{Job: p.job.ID, From: from, To: queue.Started, At: d.Now()})
+	if err := d.Queue.Advance(ctx, moves...); err != nil {
+		d.overtaken(ctx, p.job, "start", err)
+		return false
+	}
+	p.job.Status.State = queue.Started
+	p.job.Status.Attempt++
+	p.job.Status.Started = d.Now()
+	return true
+}
+
+// unhold returns the move of a held job that is due back to claimed.
+func unhold(job queue.Job, now time.Time) []queue.Transition {
+	if job.Status.State != queue.Held {
+		return nil
+	}
+	return []queue.Transition{{Job: job.ID, From: queue.Held, To: queue.Claimed, At: now, Approved: job.Status.Approved}}
+}
+
+// overtaken deals with a transition that the queue did not make: another stage
+// moved the job meanwhile (which is fine), or the disk takes no writes (the job
+// stays as it is).
+func (d *Dispatcher) overtaken(ctx context.Context, job queue.Job, what string, err error) {
+	if errors.Is(err, queue.ErrConflict) {
+		return
+	}
+	d.Log.WarnContext(ctx, "job left as it was", slog.String("job", string(job.ID)), slog.String("op", what), slog.Any("err", err))
+	if ctx.Err() == nil {
+		_ = d.Sleep(ctx, time.Second) // the same job would come straight back
+	}
+}
+
+// run makes the call of a started job and journals what it ended with.
+func (d *Dispatcher) run(ctx context.Context, p *plan) {
+	runCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	runCtx, stop := context.WithDeadlineCause(runCtx, p.job.Status.Started.Add(p.timeout),
+		fault.New(fault.Timeout, "run", p.served.Action.Name, fmt.Errorf("not done within %v", p.timeout)).
+			WithHint("raise `timeout` in the rule that allows it, or give the job less to do"))
+	defer stop()
+	d.running.add(p.job, d.Now(), cancel)
+	defer d.running.remove(p.job.ID)
+
+	out, err := d.call(runCtx, p)
+	switch {
+	case err != nil && stopping(ctx):
+		d.abandoned(ctx, p, err)
+	case err != nil:
+		d.failed(ctx, p, blame(runCtx, err))
+	case out.Wait != nil:
+		d.wait(ctx, p, queue.Transition{Until: out.Wait.Until, Why: d.Redact(out.Wait.Why)})
+	default:
+		d.succeeded(ctx, p, out)
+	}
+}
+
+// stopping reports whether ctx ended because the agent stops.
+func stopping(ctx context.Context) bool {
+	return ctx.Err() != nil && errors.Is(context.Cause(ctx), connectors.ErrStopping)
+}
+
+// blame puts the reason why the context ended before what the connector made
+// of it.
+func blame(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if ctx.Err() == nil || errors.Is(err, cause) {
+		return err
+	}
+	if errors.Is(cause, ErrCanceled) {
+		return fault.New(fault.Canceled, "", "", cause)
+	}
+	return fmt.Errorf("%w (%w)", cause, err)
+}
+
+// call runs the connector and turns a panic or a missing outcome into an error.
+func (d *Dispatcher) call(ctx context.Context, p *plan) (out *connectors.Outcome, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.Log.ErrorContext(ctx, "connector panicked", slog.String("job", string(p.job.ID)), slog.Any("panic", r), slog.String("stack", stack()))
+			out, err = nil, fault.New(fault.Internal, "run", p.served.Action.Name, errors.New("the connector panicked")).
+				WithHint("report this with the agent's log; what the job did must be checked by hand")
+		}
+	}()
+	out, err = p.session.Run(ctx, d.newCall(ctx, p))
+	if err == nil && out == nil {
+		err = fault.New(fault.Internal, "run", p.served.Action.Name, errors.New("the connector returned no outcome"))
+	}
+	return out, err
+}
+
+func (d *Dispatcher) newCall(ctx context.Context, p *plan) *connectors.Call {
+	deadline, _ := ctx.Deadline()
+	return &connectors.Call{
+		Job: string(p.job.ID), Attempt: p.job.Status.Attempt, Action: p.served.Action.Name,
+		Params: p.params, Grant: p.verdict.Grant, Deadline: deadline,
+		Log:  d.Log.With(slog.String("job", string(p.job.ID)), slog.String("action", p.served.Action.Name)),
+		Host: &host{d: d, id: p.job.ID, saved: p.saved},
+	}
+}
+
+// abandoned ends a task because the agent stops. The work goes on without the
+// agent or was ended by the connector; the next start asks what became of it.
+func (d *Dispatcher) abandoned(ctx context.Context, p *plan, err error) {
+	d.Log.InfoContext(ctx, "job goes on without the agent, or is settled at the next start",
+		slog.String("job", string(p.job.ID)), slog.Any("err", err))
+}
+
+// failed decides by the kind of the error and the effect of the action whether
+// the attempt is made again, and otherwise what the outcome is.
+func (d *Dispatcher) failed(ctx context.Context, p *plan, err error) {
+	kind := fault.KindOf(err)
+	switch {
+	case kind == fault.Unavailable && p.job.Status.Retries < d.Retries,
+		p.effect.Repeatable() && uncertain(kind) && p.job.Status.Retries < d.Retries:
+		d.retry(ctx, p, err)
+	case kind == fault.Canceled:
+		d.finish(ctx, p, ending{result: queue.Canceled, message: d.explain(err), started: true})
+	case uncertain(kind) && p.effect == connectors.Recoverable:
+		d.settle(ctx, p, err)
+	case uncertain(kind) && !p.effect.Repeatable():
+		d.finish(ctx, p, unknown(p, d.explain(err)))
+	default:
+		d.finish(ctx, p, ending{result: queue.Failed, message: d.explain(err), started: true})
+	}
+}
+
+// uncertain reports whether an error of that kind leaves open what happened.
+func uncertain(k fault.Kind) bool {
+	return k == fault.Unknown || k == fault.Timeout || k == fault.Internal
+}
+
+// retry puts the job aside and makes the attempt again later.
+func (d *Dispatcher) retry(ctx context.Context, p *plan, err error) {
+	delay := max(backoff(p.job.Status.Retries, d.Jitter()), fault.RetryAfterOf(err))
+	d.wait(ctx, p, queue.Transition{Until: d.Now().Add(delay), Why: "tried again after: " + d.Redact(err.Error()), Retry: true})
+}
+
+// backoff returns the wait before the next try after a number of retries: 2 s,
+// doubled up to 5 minutes, the upper half of it by chance.
+func backoff(retries int, chance float64) time.Duration {
+	const first, most = 2 * time.Second, 5 * time.Minute
+	full := min(first<<min(retries, 20), most)
+	return full/2 + time.Duration(chance*float64(full/2))
+}
+
+// explain is the text of an error with its hint, for a report.
+func (d *Dispatcher) explain(err error) string {
+	text := err.Error()
+	if hint := fault.HintOf(err); hint != "" {
+		text += " (" + hint + ")"
+	}
+	return d.Redact(text)
+}
