@@ -72,8 +72,10 @@ type Limits struct {
 // Call is one attempt at running an action. It is valid until Run returns.
 type Call struct {
 	// Job is the job's id: the idempotency key towards the target.
-	Job     string
-	Attempt int // 1 at the first
+	Job string
+	// Attempt is 1 at the first start and grows with each. In Recover, and in the
+	// Run that continues what Recover found running, it is the attempt in doubt.
+	Attempt int
 	Action  string
 	Params  Params
 	Grant   Grant
