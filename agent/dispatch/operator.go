@@ -45,3 +45,27 @@ func (d *Dispatcher) Approve(ctx context.Context, id queue.ID, by string) error 
 	}
 	return d.Queue.Advance(ctx, queue.Transition{Job: id, From: queue.Held, To: queue.Claimed, At: d.Now(), Approved: by})
 }
+
+// RunAgain makes a new run of a job whose report was delivered, and lets it
+// start. It returns the new run's id.
+func (d *Dispatcher) RunAgain(ctx context.Context, earlier queue.Job) (string, error) {
+	message, err := d.body(ctx, earlier.ID, queue.Message)
+	if err != nil {
+		return "", fault.New(fault.Invalid, "run again", string(earlier.ID), fmt.Errorf("its message is no longer kept: %w", err)).
+			WithHint("use Run again on the record of the instance")
+	}
+	job := earlier
+	job.Run++
+	job.ID = queue.NewID(job.Instance, job.SysID, job.Run)
+	job.Received, job.Created, job.Adopted, job.Repeats = d.Now(), d.Now(), false, ""
+	job.Status = queue.Status{State: queue.Received, ModCount: earlier.Status.ModCount, Changed: d.Now()}
+	added, err := d.Queue.Put(ctx, []queue.Entry{{Job: job, Message: message}})
+	if err != nil {
+		return "", err
+	}
+	if added == 0 {
+		return "", fault.New(fault.Conflict, "run again", string(earlier.ID), fmt.Errorf("%s exists", job.ID)).
+			WithHint("name the last run of the message")
+	}
+	return string(job.ID), d.Queue.Advance(ctx, queue.Transition{Job: job.ID, From: queue.Received, To: queue.Claimed, At: d.Now()})
+}
