@@ -71,7 +71,7 @@ func Open(ctx context.Context, o Options) (a *Agent, err error) {
 	a.resolver = secret.NewResolver(a.redactor, nil)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.close())
+			err = errors.Join(err, a.close()) //nolint:contextcheck // closing goes on when the caller gave up
 		}
 	}()
 	if err := a.openState(ctx); err != nil {
@@ -81,7 +81,7 @@ func Open(ctx context.Context, o Options) (a *Agent, err error) {
 		return a, err
 	}
 	for i := range a.conf.Instances {
-		in, err := a.openInstance(&a.conf.Instances[i])
+		in, err := a.openInstance(&a.conf.Instances[i]) //nolint:contextcheck // secrets are resolved long after Open has returned
 		if err != nil {
 			return a, err
 		}
@@ -253,11 +253,11 @@ func (a *Agent) stop(ctx context.Context, endJobs context.CancelCauseFunc, dispa
 	timer := time.NewTimer(grace / 2)
 	defer timer.Stop()
 	select {
-	case <-dispatched:
+	case _ = <-dispatched: // it was logged where it arose
 	case <-timer.C:
 		endJobs(connectors.ErrStopping)
 		select {
-		case <-dispatched:
+		case _ = <-dispatched:
 		case <-time.After(max(time.Second, grace/4)):
 			a.log.WarnContext(ctx, "jobs that do not stop are left to the next start")
 		}

@@ -42,11 +42,12 @@ type instance struct {
 	twin string // a second agent of this name, as it shows itself
 }
 
-// AgentValue returns the value of the column agent that an agent serves.
-func AgentValue(name string) string { return "mid.server." + name }
+// MIDName returns the value of the column agent that an agent of this name
+// serves, as a MID Server of that name would.
+func MIDName(name string) string { return "mid.server." + name }
 
 func (a *Agent) openInstance(c *config.Instance) (*instance, error) {
-	in := &instance{conf: c, agent: AgentValue(a.conf.Name), log: a.log.With(slog.String("instance", c.Name))}
+	in := &instance{conf: c, agent: MIDName(a.conf.Name), log: a.log.With(slog.String("instance", c.Name))}
 	conf, err := a.clientConfig(c)
 	if err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ func Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
 	go func() { served <- b.inst.Serve(serveCtx, l) }()
 	defer func() {
 		stop()
-		<-served
+		_ = <-served // it ends because it is told to
 	}()
 	url := "http://" + l.Addr().String()
 	site, err := NewSite(o.Dir, url, SiteOptions{Settle: "60s", Level: "warn"})

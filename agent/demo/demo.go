@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	go func() { served <- d.inst.Serve(serveCtx, l) }()
 	defer func() {
 		stopServing()
-		<-served
+		_ = <-served // it ends because it is told to
 	}()
 	d.page = "http://" + l.Addr().String() + "/"
 	if d.site, err = NewSite(o.Dir, "http://"+l.Addr().String(), SiteOptions{}); err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-agent/sallyport/agent/simulator"
@@ -38,8 +39,8 @@ func command(text func(n int) string) func(int) simulator.Output {
 func parameters(pairs ...string) string {
 	var b strings.Builder
 	b.WriteString("<parameters>")
-	for i := 0; i < len(pairs); i += 2 {
-		fmt.Fprintf(&b, `<parameter name="%s" value="%s"/>`, escape(pairs[i]), escape(pairs[i+1]))
+	for pair := range slices.Chunk(pairs, 2) {
+		fmt.Fprintf(&b, `<parameter name="%s" value="%s"/>`, escape(pair[0]), escape(pair[len(pair)-1]))
 	}
 	b.WriteString(`<parameter name="skip_sensor" value="true"/></parameters>`)
 	return b.String()

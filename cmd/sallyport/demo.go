@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,12 +36,12 @@ func (a *app) demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&f.exit, "exit", false, "end when all jobs are reported; exit code 0 only if nothing was lost or doubled")
 	return leaf(a, c,
 		func(ctx context.Context, _ []string) (demo.Result, error) { return a.demo(ctx, f) },
-		func(w io.Writer, r demo.Result) error { return showDemo(w, r) })
+		showDemo)
 }
 
 func (a *app) demo(ctx context.Context, f demoFlags) (demo.Result, error) {
 	if f.jobs < 1 || f.jobs > 100_000 {
-		return demo.Result{}, usage("read --jobs", fmt.Sprint(f.jobs), "use a number from 1 to 100000")
+		return demo.Result{}, usage("read --jobs", strconv.Itoa(f.jobs), "use a number from 1 to 100000")
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -66,7 +67,7 @@ func (a *app) demo(ctx context.Context, f demoFlags) (demo.Result, error) {
 		return r, err // the folder stays, with the agent's log
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		fmt.Fprintf(a.err, "left behind: %s\n", dir)
+		put(a.err, "left behind: "+dir+"\n")
 	}
 	if f.exit && !r.Good() {
 		return r, &grade{code: codeInternal}
@@ -78,7 +79,7 @@ func showDemo(w io.Writer, r demo.Result) error {
 	var f facts
 	f.add("jobs", fmt.Sprintf("%d put, %d taken, %d reported", r.Jobs, r.Taken, r.Delivered))
 	f.add("of them", fmt.Sprintf("%d failed, %d denied, %d unknown", r.Failed, r.Denied, r.Unknown))
-	f.add("lost", fmt.Sprint(r.Lost))
+	f.add("lost", strconv.Itoa(r.Lost))
 	f.add("doubled", fmt.Sprintf("%d effects, %d reports", r.Doubled, r.Repeated))
 	f.add("killed", fmt.Sprintf("%d times", r.Kills))
 	f.add("took", fmt.Sprintf("%.1f s", r.Seconds))
@@ -95,43 +96,47 @@ type demoScreen struct {
 }
 
 func (s *demoScreen) show(v demo.View) {
-	w := s.app.out
-	if !terminal(w) {
-		s.plain(w, v)
+	if !terminal(s.app.out) {
+		s.plain(v)
 		return
 	}
 	lines := demoLines(v)
+	var b strings.Builder
 	if s.lines > 0 {
-		fmt.Fprintf(w, "\x1b[%dA", s.lines)
+		fmt.Fprintf(&b, "\x1b[%dA", s.lines)
 	}
 	for _, l := range lines {
-		fmt.Fprintf(w, "\x1b[2K%s\n", cut(l, width))
+		b.WriteString("\x1b[2K" + cut(l, width) + "\n")
 	}
 	for range s.lines - len(lines) {
-		fmt.Fprint(w, "\x1b[2K\n")
+		b.WriteString("\x1b[2K\n")
 	}
 	s.lines = max(s.lines, len(lines))
+	put(s.app.out, b.String())
 }
 
 // plain writes a line every two seconds.
-func (s *demoScreen) plain(w io.Writer, v demo.View) {
+func (s *demoScreen) plain(v demo.View) {
 	if !s.page {
-		fmt.Fprintf(w, "the instance's queue in a browser: %s\n", v.Page)
+		put(s.app.out, "the instance's queue in a browser: "+v.Page+"\n")
 		s.page = true
 	}
 	if s.app.now().Sub(s.last) < 2*time.Second {
 		return
 	}
 	s.last = s.app.now()
-	fmt.Fprintf(w, "%5.1fs  %d of %d reported, %d running, %d waiting, killed %d times\n",
-		v.Elapsed.Seconds(), v.Count.Delivered, v.Count.Jobs, len(v.Running), len(v.Waiting), v.Kills)
+	put(s.app.out, fmt.Sprintf("%5.1fs  %d of %d reported, %d running, %d waiting, killed %d times\n",
+		v.Elapsed.Seconds(), v.Count.Delivered, v.Count.Jobs, len(v.Running), len(v.Waiting), v.Kills))
 }
 
 func (s *demoScreen) end() {
 	if s.lines > 0 {
-		fmt.Fprintln(s.app.out)
+		put(s.app.out, "\n")
 	}
 }
+
+// put shows progress. A terminal that is gone is no reason to stop what is shown.
+func put(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
 
 // demoLines draws how things stand.
 func demoLines(v demo.View) []string {

@@ -62,7 +62,7 @@ func (a *app) examine(ctx context.Context, conf *config.Config, noWrite bool) do
 		}
 		defer client.Close()
 		checks = append(checks, doctor.InstanceChecks(client, doctor.Options{
-			Name: in.Name, Agent: agent.AgentValue(conf.Name), Mode: in.Mode, Claim: in.Claim,
+			Name: in.Name, Agent: agent.MIDName(conf.Name), Mode: in.Mode, Claim: in.Claim,
 			Basic: in.OAuth.ClientID == "" && in.Username != "", NoWrite: noWrite, Running: running, Now: a.now,
 		})...)
 	}

@@ -49,7 +49,7 @@ func (a *app) runAgent(ctx context.Context, conf *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ag.Close()) }()
+	defer func() { err = errors.Join(err, ag.Close()) }() //nolint:contextcheck // closing goes on when the caller gave up
 	// A closed terminal is no reason to stop.
 	signal.Ignore(syscall.SIGHUP)
 	return ag.Run(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/sallyport-agent/sallyport/agent/ecc"
@@ -102,12 +103,12 @@ func (q *Queue) Payload(ctx context.Context, sysID string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for i := len(list) - 1; i >= 0; i-- {
-		if name := list[i].FileName; name != "payload.txt" && name != "payload" {
+	for _, a := range slices.Backward(list) {
+		if name := a.FileName; name != "payload.txt" && name != "payload" {
 			continue
 		}
 		var text limited
-		if _, err := q.Client.Download(ctx, list[i].SysID, &text, mostPayload); err != nil {
+		if _, err := q.Client.Download(ctx, a.SysID, &text, mostPayload); err != nil {
 			return "", err
 		}
 		return string(text), nil
