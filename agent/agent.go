@@ -69,9 +69,9 @@ func Open(ctx context.Context, o Options) (a *Agent, err error) {
 	a = &Agent{opts: o, conf: o.Config, started: time.Now(), redactor: secret.NewRedactor()}
 	a.log = slog.New(a.redactor.Handler(o.Log))
 	a.resolver = secret.NewResolver(a.redactor, nil)
-	defer func() {
+	defer func() { //nolint:contextcheck // closing goes on when the caller gave up
 		if err != nil {
-			err = errors.Join(err, a.close()) //nolint:contextcheck // closing goes on when the caller gave up
+			err = errors.Join(err, a.close())
 		}
 	}()
 	if err := a.openState(ctx); err != nil {
@@ -253,11 +253,13 @@ func (a *Agent) stop(ctx context.Context, endJobs context.CancelCauseFunc, dispa
 	timer := time.NewTimer(grace / 2)
 	defer timer.Stop()
 	select {
-	case _ = <-dispatched: // it was logged where it arose
+	case err := <-dispatched:
+		a.ended(ctx, err)
 	case <-timer.C:
 		endJobs(connectors.ErrStopping)
 		select {
-		case _ = <-dispatched:
+		case err := <-dispatched:
+			a.ended(ctx, err)
 		case <-time.After(max(time.Second, grace/4)):
 			a.log.WarnContext(ctx, "jobs that do not stop are left to the next start")
 		}
@@ -271,6 +273,13 @@ func (a *Agent) stop(ctx context.Context, endJobs context.CancelCauseFunc, dispa
 		if left := in.delivery.Drain(deadline); left != 0 {
 			a.log.InfoContext(ctx, "reports wait for the next start", slog.String("instance", in.conf.Name), slog.Int("reports", left))
 		}
+	}
+}
+
+// ended logs what kept dispatch from working, if anything did.
+func (a *Agent) ended(ctx context.Context, err error) {
+	if err != nil {
+		a.log.ErrorContext(ctx, "dispatch ended", slog.Any("err", err))
 	}
 }
 

@@ -71,11 +71,14 @@ func Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
 		return BenchResult{}, fault.New(fault.Unavailable, "listen on", "127.0.0.1", err).WithHint("the instance needs a free local port")
 	}
 	serveCtx, stop := context.WithCancel(ctx)
-	served := make(chan error, 1)
-	go func() { served <- b.inst.Serve(serveCtx, l) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = b.inst.Serve(serveCtx, l) // it ends because it is told to
+	}()
 	defer func() {
 		stop()
-		_ = <-served // it ends because it is told to
+		<-served
 	}()
 	url := "http://" + l.Addr().String()
 	site, err := NewSite(o.Dir, url, SiteOptions{Settle: "60s", Level: "warn"})

@@ -73,12 +73,15 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, fault.New(fault.Unavailable, "listen on", "127.0.0.1", err).WithHint("the demo's instance needs a free local port")
 	}
-	served := make(chan error, 1)
+	served := make(chan struct{})
 	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { served <- d.inst.Serve(serveCtx, l) }()
+	go func() {
+		defer close(served)
+		_ = d.inst.Serve(serveCtx, l) // it ends because it is told to
+	}()
 	defer func() {
 		stopServing()
-		_ = <-served // it ends because it is told to
+		<-served
 	}()
 	d.page = "http://" + l.Addr().String() + "/"
 	if d.site, err = NewSite(o.Dir, "http://"+l.Addr().String(), SiteOptions{}); err != nil {
