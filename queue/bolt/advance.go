@@ -15,6 +15,7 @@ type step struct {
 	old, new record
 	outcome  *prepared
 	group    *groupRecord
+	last     int // the index of its last move
 }
 
 // Advance makes transitions, all or none, durable on return.
@@ -106,6 +107,7 @@ func (t *txn) plan(moves []queue.Transition, outcomes map[int]prepared) ([]step,
 			}
 		}
 		var err error
+		steps[k].last = i
 		if steps[k].new.status, err = m.Apply(steps[k].new.status); err != nil {
 			return nil, err
 		}
@@ -116,6 +118,8 @@ func (t *txn) plan(moves []queue.Transition, outcomes map[int]prepared) ([]step,
 			steps[k].outcome = &p
 		}
 	}
+	// Outcomes are delivered, and kept, in the order of the moves.
+	slices.SortFunc(steps, func(a, b step) int { return a.last - b.last })
 	return steps, nil
 }
 
@@ -177,7 +181,6 @@ func (t *txn) finalize(st *step) {
 	day, err := t.bucket(bktDelivered).CreateBucketIfNotExists([]byte(st.new.status.Changed.Format(dayFormat)))
 	must(err)
 	must(day.Put(key, nil))
-	t.dropBody(st.seq, queue.Message)
 	t.dropBody(st.seq, queue.Saved)
 	t.keep(st.seq)
 	st.group.jobs--
@@ -187,10 +190,20 @@ func (t *txn) finalize(st *step) {
 	}
 }
 
-// keep remembers the outcome of a final job, and forgets the oldest of those
-// above the bound.
+// smallMessage is the largest message, in stored bytes, that is kept with the
+// outcome of a final job.
+const smallMessage = 4 << 10
+
+// keep remembers the outcome of a final job, to report it again, and a small
+// message, to explain it; and forgets the oldest of those above the bound.
 func (t *txn) keep(seq uint64) {
-	if t.bucket(bktBodies).Get(bodyKey(seq, queue.Outcome)) == nil {
+	bodies := t.bucket(bktBodies)
+	kept := bodies.Get(bodyKey(seq, queue.Outcome)) != nil
+	message := bodies.Get(bodyKey(seq, queue.Message))
+	if _, _, large := splitFile(message); !kept || large || len(message) > smallMessage {
+		t.dropBody(seq, queue.Message)
+	}
+	if !kept {
 		return
 	}
 	t.put(bktKept, seqKey(t.n.NextKept), seqKey(seq))
@@ -202,6 +215,7 @@ func (t *txn) keep(seq uint64) {
 			t.n.Kept = 0
 			return
 		}
+		t.dropBody(seqOf(v), queue.Message)
 		t.dropBody(seqOf(v), queue.Outcome)
 		t.del(bktKept, slices.Clone(k))
 		t.n.Kept--

@@ -2,6 +2,7 @@ package bolt_test
 
 import (
 	"bytes"
+	"flag"
 	"testing"
 	"time"
 
@@ -10,9 +11,12 @@ import (
 	"github.com/sallyport-agent/sallyport/queue/queuetest"
 )
 
+var walks = flag.Int("walks", 0, "how many random walks are compared with the model; 0 is the suite's own number")
+
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	queuetest.Run(t, queuetest.Factory{
+		Walks: *walks,
 		New: func(tb testing.TB, now func() time.Time) queuetest.Open {
 			tb.Helper()
 			dir := tb.TempDir()

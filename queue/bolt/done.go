@@ -91,7 +91,7 @@ func (t *txn) forget(limit string) (n int, more bool) {
 	return len(seqs), true
 }
 
-// drop forgets one final job. Its outcome, where it is kept, goes with it; the
+// drop forgets one final job. Its bodies, where they are kept, go with it; the
 // entry among the kept goes when its turn comes.
 func (t *txn) drop(seq uint64) {
 	var r record
@@ -99,6 +99,7 @@ func (t *txn) drop(seq uint64) {
 	if decodeDone(seq, t.bucket(bktDone).Get(seqKey(seq)), &r, &j) == nil {
 		t.forgetID(&j)
 	}
+	t.dropBody(seq, queue.Message)
 	t.dropBody(seq, queue.Outcome)
 	t.del(bktDone, seqKey(seq))
 }

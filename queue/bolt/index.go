@@ -31,6 +31,7 @@ type index struct {
 	order   []*group // those with a window, by their first key
 	leased  map[uint64]lease
 	ids     map[queue.ID]uint64 // of leased jobs
+	later   map[uint64]struct{} // leased jobs that a Mark made due at another time
 	changed chan struct{}
 }
 
@@ -59,12 +60,14 @@ type delta struct {
 	key     string
 	insert  bool // else remove, or unlease
 	unlease bool
+	// postponed: a Mark gave it another due time, leased or not.
+	postponed bool
 }
 
 func newIndex() *index {
 	return &index{
 		groups: map[uint32]*group{}, slots: map[queue.Slot]uint32{}, leased: map[uint64]lease{},
-		ids: map[queue.ID]uint64{}, changed: make(chan struct{}),
+		ids: map[queue.ID]uint64{}, later: map[uint64]struct{}{}, changed: make(chan struct{}),
 	}
 }
 
@@ -90,6 +93,11 @@ func (x *index) apply(t *txn) {
 		d := &t.deltas[i]
 		g := x.groups[d.gid]
 		switch {
+		case d.postponed:
+			if _, leased := x.leased[d.seq]; leased {
+				x.later[d.seq] = struct{}{}
+			}
+			continue
 		case d.unlease:
 			// A job that was leased as this very transaction left it stays leased:
 			// the commit shows before it is applied here.
@@ -149,6 +157,7 @@ func (x *index) unlease(seq uint64) lease {
 	l := x.leased[seq]
 	delete(x.leased, seq)
 	delete(x.ids, l.id)
+	delete(x.later, seq)
 	return l
 }
 
@@ -267,7 +276,7 @@ func (s *Store) rebuild() error {
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	old.groups, old.slots, old.order = x.groups, x.slots, x.order
-	old.leased, old.ids = x.leased, x.ids
+	old.leased, old.ids, old.later = x.leased, x.ids, x.later
 	old.wake()
 	return nil
 }

@@ -168,8 +168,24 @@ func (s *Store) Changed() <-chan struct{} {
 
 // NextDue returns when the next waiting or held job becomes due; zero: none.
 // What a Lease found to be due already is not counted any more.
-func (s *Store) NextDue() time.Time {
-	s.cmu.Lock()
-	defer s.cmu.Unlock()
-	return s.counts.nextDue
+// Leased jobs do not count.
+func (s *Store) NextDue() (due time.Time) {
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	if len(s.index.later) == 0 {
+		s.cmu.Lock()
+		defer s.cmu.Unlock()
+		return s.counts.nextDue
+	}
+	_ = s.view("look for due jobs", func(tx *bbolt.Tx) error { // without an answer: none
+		c := tx.Bucket([]byte(bktDue)).Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			if _, leased := s.index.later[seqOf(k)]; !leased {
+				due = dueTime(k)
+				break
+			}
+		}
+		return nil
+	})
+	return due
 }

@@ -53,6 +53,7 @@ func (t *txn) mark(m *queue.Mark) error {
 	r.status = next
 	if moved {
 		t.replace(seq, &r)
+		t.deltas = append(t.deltas, delta{seq: seq, postponed: true})
 	}
 	t.put(bktStatus, seqKey(seq), encodeRecord(seq, &r))
 	return nil

@@ -31,7 +31,7 @@ type Options struct {
 	Now func() time.Time
 	// Log takes what an operator should know; nil discards it.
 	Log *slog.Logger
-	// KeepOutcomes is how many delivered jobs keep their outcome's body;
+	// KeepOutcomes is how many delivered jobs keep their message and outcome;
 	// 0 is DefaultKeepOutcomes, below 0 none.
 	KeepOutcomes int
 	// FreeReserve is the free disk space in bytes below which Put refuses and
