@@ -18,9 +18,11 @@ type router struct {
 }
 
 // Route implements intake.Router. What it cannot read or place stays empty;
-// dispatch reads the message again and says what is wrong with it.
-func (r *router) Route(m ecc.Message) intake.Route {
-	route := intake.Route{Name: m.Name, Source: m.Source}
+// dispatch reads the message again and says what is wrong with it, also where a
+// connector's declaration panics.
+func (r *router) Route(m ecc.Message) (route intake.Route) {
+	route = intake.Route{Name: m.Name, Source: m.Source}
+	defer func() { _ = recover() }()
 	payload, err := ecc.ParsePayload(m.Payload)
 	if err != nil {
 		return route

@@ -17,91 +17,90 @@ import (
 var ErrCanceled = errors.New("canceled")
 
 // attempt takes a leased job from claimed, held or waiting to its next state.
-func (d *Dispatcher) attempt(ctx context.Context, job queue.Job) {
+// It reports whether the job has left the state in which it was leased: then its
+// lease has ended too, and somebody else may hold the next one.
+func (d *Dispatcher) attempt(ctx context.Context, job queue.Job) (moved bool) {
 	p, end := d.prepare(ctx, job)
 	if job.Repeats != "" {
-		d.repeat(ctx, p)
-		return
+		return d.repeat(ctx, p)
 	}
-	unstarted := job.Status.State.Unstarted()
-	if end == nil && unstarted {
-		end = d.admit(p)
-	}
-	if end == nil && !unstarted && p.saved == nil && !p.verdict.Allow {
-		// Nothing of it is under way elsewhere: a rule that went counts.
-		end = &ending{result: queue.Denied, message: d.Redact(denied(p.verdict)), started: true}
+	if end == nil {
+		end = d.refusal(p)
 	}
 	switch {
 	case end != nil && end.hold:
-		d.hold(ctx, job, end.until, end.message)
-		return
+		return d.hold(ctx, job, end.until, end.message)
 	case end != nil:
-		d.finish(ctx, p, *end)
-		return
+		return d.finish(ctx, p, *end)
 	}
-	if p.job.Adopted && p.job.Status.Attempt == 0 && p.effect == connectors.AtMostOnce {
-		d.finish(ctx, p, unknown(p, "it was in processing before this agent knew of it"))
-		return
+	adopted := p.job.Adopted && p.job.Status.Attempt == 0
+	if adopted && p.effect == connectors.AtMostOnce {
+		return d.finish(ctx, p, unknown(p, errAdopted.Error()))
 	}
 	if err := d.open(ctx, p); err != nil {
-		d.unopened(ctx, p, err)
-		return
+		return d.unopened(ctx, p, err)
 	}
-	if unstarted && !d.Judge.Started(p.request(), p.verdict) {
-		d.hold(ctx, job, d.Now().Add(time.Minute), p.verdict.Reason+": its frequency is used up")
-		return
+	if job.Status.State.Unstarted() && !d.Judge.Started(p.request(), p.verdict) {
+		return d.hold(ctx, job, d.Now().Add(time.Minute), p.verdict.Reason+": its frequency is used up")
 	}
-	if p.job.Adopted && p.job.Status.Attempt == 0 && p.effect == connectors.Recoverable {
-		d.startAdopted(ctx, p)
-		return
+	if !d.journalStart(ctx, p) {
+		return false
 	}
-	d.start(ctx, p)
+	if adopted && p.effect == connectors.Recoverable {
+		d.settle(ctx, p, errAdopted) // the connector is asked first
+	} else {
+		d.run(ctx, p)
+	}
+	return true
+}
+
+// errAdopted is why it is not known what became of a job.
+var errAdopted = errors.New("it was in processing before this agent knew of it")
+
+// refusal returns what keeps the job from being started, or made again, if
+// anything does.
+func (d *Dispatcher) refusal(p *plan) *ending {
+	if p.job.Status.State.Unstarted() {
+		return d.admit(p)
+	}
+	if p.saved == nil && !p.verdict.Allow {
+		// Nothing of it is under way elsewhere: a rule that went counts.
+		return &ending{result: queue.Denied, message: d.Redact(denied(p.verdict)), started: true}
+	}
+	return nil
 }
 
 // unopened deals with a target that cannot be opened: the job was not started,
 // so that it can wait without a doubt about what it did.
-func (d *Dispatcher) unopened(ctx context.Context, p *plan, err error) {
-	if k := fault.KindOf(err); k != fault.Unavailable && k != fault.Timeout && ctx.Err() == nil {
-		d.finish(ctx, p, ending{result: queue.Failed, message: d.explain(err), started: p.job.Status.Attempt > 0})
-		return
+func (d *Dispatcher) unopened(ctx context.Context, p *plan, err error) (moved bool) {
+	if ctx.Err() != nil {
+		return false
 	}
-	if ctx.Err() == nil {
-		d.hold(ctx, p.job, d.Now().Add(max(30*time.Second, fault.RetryAfterOf(err))), "waits for its target: "+d.Redact(err.Error()))
+	if k := fault.KindOf(err); k != fault.Unavailable && k != fault.Timeout {
+		return d.finish(ctx, p, ending{result: queue.Failed, message: d.explain(err), started: p.job.Status.Attempt > 0})
 	}
+	until := d.Now().Add(max(30*time.Second, fault.RetryAfterOf(err)))
+	return d.hold(ctx, p.job, until, "waits for its target: "+d.Redact(err.Error()))
 }
 
 // hold puts a job aside until it is approved or due; one that was put aside
 // before gets the new time.
-func (d *Dispatcher) hold(ctx context.Context, job queue.Job, until time.Time, why string) {
+func (d *Dispatcher) hold(ctx context.Context, job queue.Job, until time.Time, why string) (moved bool) {
+	state := job.Status.State
+	aside := state == queue.Held || state == queue.Waiting
 	var err error
-	switch job.Status.State {
-	case queue.Held, queue.Waiting:
+	if aside {
 		if until.IsZero() {
 			until = d.Now().Add(time.Minute) // the policy is asked again
 		}
 		err = d.Queue.Mark(ctx, queue.Mark{Job: job.ID, Until: until, Why: why})
-	default:
-		err = d.Queue.Advance(ctx, queue.Transition{Job: job.ID, From: job.Status.State, To: queue.Held, At: d.Now(), Until: until, Why: why})
+	} else {
+		err = d.Queue.Advance(ctx, queue.Transition{Job: job.ID, From: state, To: queue.Held, At: d.Now(), Until: until, Why: why})
 	}
 	if err != nil {
 		d.overtaken(ctx, job, "hold", err)
 	}
-}
-
-// startAdopted starts a job that may have been started by another: the
-// connector is asked first.
-func (d *Dispatcher) startAdopted(ctx context.Context, p *plan) {
-	if !d.journalStart(ctx, p) {
-		return
-	}
-	d.settle(ctx, p, errors.New("it was in processing before this agent knew of it"))
-}
-
-// start journals the start and runs the call.
-func (d *Dispatcher) start(ctx context.Context, p *plan) {
-	if d.journalStart(ctx, p) {
-		d.run(ctx, p)
-	}
+	return err == nil && !aside
 }
 
 // journalStart makes the start durable. Where that is not possible the job

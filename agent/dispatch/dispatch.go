@@ -153,8 +153,9 @@ func (d *Dispatcher) Next(ctx context.Context) (Task, error) {
 	d.slots.take(slot)
 	return func(ctx context.Context) {
 		defer d.slots.give(slot)
-		defer d.Queue.Unlease(job.ID)
-		d.attempt(ctx, *job)
+		if !d.attempt(ctx, *job) {
+			d.Queue.Unlease(job.ID)
+		}
 	}, nil
 }
 

@@ -24,9 +24,9 @@ func (d *Dispatcher) succeeded(ctx context.Context, p *plan, out *connectors.Out
 	}
 }
 
-// finish journals an ending that no connector gave.
-func (d *Dispatcher) finish(ctx context.Context, p *plan, e ending) {
-	d.persist(ctx, p, func(ctx context.Context) error { return d.record(ctx, p, e) })
+// finish journals an ending that no connector gave. It reports whether it could.
+func (d *Dispatcher) finish(ctx context.Context, p *plan, e ending) bool {
+	return d.persist(ctx, p, func(ctx context.Context) error { return d.record(ctx, p, e) })
 }
 
 // record journals an ending once.
@@ -39,8 +39,8 @@ func (d *Dispatcher) record(ctx context.Context, p *plan, e ending) error {
 }
 
 // repeat journals the outcome of the earlier run that a job reports again.
-func (d *Dispatcher) repeat(ctx context.Context, p *plan) {
-	d.persist(ctx, p, func(ctx context.Context) error {
+func (d *Dispatcher) repeat(ctx context.Context, p *plan) bool {
+	return d.persist(ctx, p, func(ctx context.Context) error {
 		move, err := d.repeated(ctx, p)
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (d *Dispatcher) journal(ctx context.Context, p *plan, move queue.Transition
 		return err
 	}
 	job := p.job
-	job.Status.State, job.Status.Result, job.Status.Changed = queue.Finished, move.Result, move.At
+	job.Status.State, job.Status.Result, job.Status.Changed, job.Status.Why = queue.Finished, move.Result, move.At, move.Why
 	d.Finished(job)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/sallyport-agent/sallyport/agent/ecc"
@@ -55,13 +56,12 @@ func (d *Dispatcher) prepare(ctx context.Context, job queue.Job) (*plan, *ending
 	if p.payload, err = ecc.ParsePayload(p.message.Payload); err != nil {
 		return p, d.bad(err)
 	}
-	if err := d.resolve(p); err != nil {
+	if err := d.understand(ctx, p); err != nil {
 		return p, d.bad(err)
 	}
 	if p.saved, err = d.body(ctx, job.ID, queue.Saved); err != nil && !errors.Is(err, queue.ErrNotFound) {
 		return p, d.bad(err)
 	}
-	p.effect = p.served.Action.EffectOf(p.params)
 	p.verdict = d.Judge.Judge(p.request())
 	if p.verdict.Effect != nil {
 		p.effect = *p.verdict.Effect
@@ -79,6 +79,24 @@ func (p *plan) request() Request {
 // bad is the ending of a job that cannot be understood.
 func (d *Dispatcher) bad(err error) *ending {
 	return &ending{result: queue.Failed, message: d.explain(err)}
+}
+
+// understand asks the connector's declarations about the call. They see what the
+// instance sent before anything has judged it, and a mistake in them must not
+// end the agent.
+func (d *Dispatcher) understand(ctx context.Context, p *plan) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.Log.ErrorContext(ctx, "connector panicked", slog.String("job", string(p.job.ID)), slog.Any("panic", r), slog.String("stack", stack()))
+			err = fault.New(fault.Internal, "read the call of", p.job.Topic, errors.New("the connector panicked")).
+				WithHint("report this with the agent's log")
+		}
+	}()
+	if err := d.resolve(p); err != nil {
+		return err
+	}
+	p.effect = p.served.Action.EffectOf(p.params)
+	return nil
 }
 
 // resolve finds the action and its parameters.
