@@ -52,10 +52,22 @@ func (d *Delivery) take(ctx context.Context) ([]queue.Job, Result, error) {
 	d.mu.Lock()
 	limit := len(d.busy) + len(d.later) + d.Batch
 	d.mu.Unlock()
-	jobs, err := d.Queue.Undelivered(ctx, limit)
-	if err != nil {
-		return nil, Result{}, fmt.Errorf("read what is to be reported: %w", err)
+	for ; ; limit *= 4 {
+		jobs, err := d.Queue.Undelivered(ctx, limit)
+		if err != nil {
+			return nil, Result{}, fmt.Errorf("read what is to be reported: %w", err)
+		}
+		due, res := d.reserve(jobs)
+		// The oldest outcomes may all be another instance's, which is not
+		// reached: then it is worth while to look further.
+		if len(due) > 0 || len(jobs) < limit {
+			return due, res, nil
+		}
 	}
+}
+
+// reserve picks what is due among the undelivered jobs.
+func (d *Delivery) reserve(jobs []queue.Job) ([]queue.Job, Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.Now()
@@ -81,7 +93,7 @@ func (d *Delivery) take(ctx context.Context) ([]queue.Job, Result, error) {
 	for _, j := range due {
 		d.busy[j.ID] = true
 	}
-	return due, res, nil
+	return due, res
 }
 
 func (d *Delivery) release(jobs []queue.Job) {
