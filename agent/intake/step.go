@@ -294,7 +294,12 @@ func (in *Intake) judge(j queue.Job, standing Standing, shown bool) (queue.Trans
 		}
 		move.To = queue.Claimed
 	case standing.State == ecc.StateReady:
-		return move, false // the next round claims it again
+		// It is claimed again: soon, for the claim may have to take another way,
+		// and at the usual pace when that does not help.
+		if in.doubts[j.ID]++; in.doubts[j.ID] <= 3 {
+			in.Wake()
+		}
+		return move, false
 	default:
 		move.To, move.Why = queue.Released, "the instance shows it as "+standing.State
 	}
