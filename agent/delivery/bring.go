@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-agent/sallyport/agent/ecc"
 	"github.com/sallyport-agent/sallyport/agent/fault"
+	"github.com/sallyport-agent/sallyport/agent/report"
 	"github.com/sallyport-agent/sallyport/queue"
 )
 
@@ -39,7 +40,7 @@ func (d *Delivery) bring(ctx context.Context, jobs []queue.Job) (int, error) {
 			continue
 		}
 		p, err := d.pack(ctx, j)
-		if errors.Is(err, queue.ErrBroken) || errors.Is(err, queue.ErrNotFound) {
+		if errors.Is(err, queue.ErrBroken) || errors.Is(err, queue.ErrNotFound) || errors.Is(err, report.ErrFormat) {
 			d.Log.ErrorContext(ctx, "a report is broken, and is reported as unknown", slog.String("job", string(j.ID)), slog.Any("err", err))
 			p, err = d.lost(j)
 		}

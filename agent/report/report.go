@@ -106,6 +106,8 @@ type Reader struct {
 	kind byte // of the frame that was begun
 	left int  // of that frame
 	err  error
+
+	format bool // what was read is no report
 }
 
 // NewReader returns a Reader on r.
@@ -126,7 +128,7 @@ func (r *Reader) Next() (Header, error) {
 		return Header{}, io.EOF
 	}
 	if r.kind != framePart || r.left > mostHeader {
-		return Header{}, r.broken(errors.New("no part where one should begin"))
+		return Header{}, r.malformed(errors.New("no part where one should begin"))
 	}
 	data := make([]byte, r.left)
 	if _, err := io.ReadFull(r.r, data); err != nil {
@@ -135,7 +137,7 @@ func (r *Reader) Next() (Header, error) {
 	r.kind, r.left = 0, 0
 	var h Header
 	if err := json.Unmarshal(data, &h); err != nil {
-		return Header{}, r.broken(err)
+		return Header{}, r.malformed(err)
 	}
 	return h, nil
 }
@@ -168,14 +170,29 @@ func (r *Reader) begin() {
 	}
 	r.kind, r.left = head[0], int(binary.BigEndian.Uint32(head[1:]))
 	if r.kind != framePart && r.kind != frameData && r.kind != frameEnd || r.kind == frameData && r.left > mostData {
-		_ = r.broken(fmt.Errorf("frame of type %q and %d bytes", r.kind, r.left))
+		_ = r.malformed(fmt.Errorf("frame of type %q and %d bytes", r.kind, r.left))
 	}
 }
 
+// ErrFormat is in the chain of the error for a stream that is cut or was never a
+// report, as against one that cannot be read just now.
+var ErrFormat = errors.New("it is cut or no report")
+
+// broken keeps and returns the error of a read, or of what was read.
 func (r *Reader) broken(cause error) error {
 	if errors.Is(cause, io.EOF) {
 		cause = io.ErrUnexpectedEOF
 	}
+	if r.format || errors.Is(cause, io.ErrUnexpectedEOF) {
+		cause = fmt.Errorf("%w: %w", ErrFormat, cause)
+	}
 	r.err = fault.New(fault.Internal, "read report", "", cause)
 	return r.err
+}
+
+// malformed keeps and returns the error of a stream that was read well and holds
+// no report.
+func (r *Reader) malformed(cause error) error {
+	r.format = true
+	return r.broken(cause)
 }
