@@ -317,7 +317,7 @@ func TestRecoverTellsTheTruth(t *testing.T) {
 		t.Errorf("done: %v", found)
 	}
 	out.Journaled()
-	if st, err := c.Lookup(t.Context(), "a", 1); err != nil || st.State != runner.Forgotten {
+	if st, err := other.Lookup(t.Context(), "a", 1); err != nil || st.State != runner.Forgotten { // it goes with the request
 		t.Errorf("after the journal: %+v %v", st, err)
 	}
 

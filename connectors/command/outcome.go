@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sallyport-agent/sallyport/agent/fault"
 	"github.com/sallyport-agent/sallyport/connectors"
@@ -39,7 +38,8 @@ func (s *session) outcome(ctx context.Context, call *connectors.Call, st *runner
 	if err != nil {
 		return nil, err
 	}
-	out := &connectors.Outcome{Failure: failure(r, subject.Text), Journaled: s.forget(ctx, call)}
+	out := &connectors.Outcome{Failure: failure(r, subject.Text)}
+	out.Journaled = func() { s.runner.ForgetLater(call.Job) } //nolint:contextcheck // it outlives the call
 	for _, o := range []*runner.Output{&r.Stdout, &r.Stderr} {
 		if o.Truncated() {
 			out.Warn = fmt.Sprintf("output cut (%s): %d bytes dropped", o.Cut, r.Stdout.Dropped+r.Stderr.Dropped)
@@ -87,21 +87,6 @@ func native(r *runner.Result, stdout, stderr string, inline bool) (json.RawMessa
 		Truncated:  r.Stdout.Truncated() || r.Stderr.Truncated(),
 		DurationMS: r.Ended.Sub(r.Started).Milliseconds(), CPUMS: r.CPU.Milliseconds(), MaxRSS: r.MaxRSS,
 	})
-}
-
-const forgetTime = 10 * time.Second
-
-// forget lets the runner free the result once it is durable elsewhere. Where
-// that fails, the runner keeps it a while longer.
-func (s *session) forget(ctx context.Context, call *connectors.Call) func() {
-	ctx = context.WithoutCancel(ctx)
-	return func() {
-		ctx, cancel := context.WithTimeout(ctx, forgetTime)
-		defer cancel()
-		if err := s.runner.Forget(ctx, call.Job); err != nil && call.Log != nil {
-			call.Log.WarnContext(ctx, "result stays with the runner", "err", err)
-		}
-	}
 }
 
 // text makes one element of the output, in memory where it is small.

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -145,9 +146,10 @@ func (g *cgroups) remove() {
 // cgroup is the control group of one job. All methods work on nil, which stands
 // for no control groups.
 type cgroup struct {
-	path string
-	fd   int // of the folder; 0 is none
-	all  *cgroups
+	path   string
+	fd     int // of the folder; 0 is none
+	events int // cgroup.events, open; 0 is none
+	all    *cgroups
 }
 
 func (g *cgroups) create(key string, spec *Spec) (*cgroup, error) {
@@ -161,6 +163,9 @@ func (g *cgroups) create(key string, spec *Spec) (*cgroup, error) {
 	}
 	if err == nil {
 		c.fd, err = unix.Open(c.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	if err == nil {
+		c.events, err = unix.Openat(c.fd, "cgroup.events", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	}
 	if err != nil {
 		c.remove()
@@ -182,8 +187,13 @@ func (c *cgroup) has(controller string) bool {
 }
 
 func (c *cgroup) populated() bool {
-	events, err := readSmall(c.path + "/cgroup.events")
-	return err == nil && strings.Contains(events, "populated 1")
+	if c.events == 0 { // one that an earlier runner left
+		events, err := readSmall(c.path + "/cgroup.events")
+		return err == nil && strings.Contains(events, "populated 1")
+	}
+	var buf [256]byte
+	n, err := unix.Pread(c.events, buf[:], 0)
+	return err == nil && bytes.Contains(buf[:n], []byte("populated 1"))
 }
 
 // kill ends every process of the group and reports whether none is left.
@@ -246,6 +256,10 @@ func (c *cgroup) remove() {
 	if c.fd > 0 {
 		_ = unix.Close(c.fd) // a folder that was only named
 		c.fd = 0
+	}
+	if c.events > 0 {
+		_ = unix.Close(c.events) // it was only read
+		c.events = 0
 	}
 	for range killRounds {
 		err := unix.Rmdir(c.path)

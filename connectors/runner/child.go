@@ -14,6 +14,8 @@ type launch struct {
 	stdin  *os.File
 	stdout *os.File
 	stderr *os.File
+
+	ready prepared // by host.prepare
 }
 
 // exit is how a main process ended.
@@ -40,8 +42,10 @@ type child interface {
 	kill()
 	// leftovers reports whether processes of the tree outlive the main one.
 	leftovers() bool
-	// reap frees what the system keeps for the child.
+	// reap tells how the main process ended, and frees its pid.
 	reap() exit
+	// release frees what else the system keeps for the child, after reap.
+	release()
 }
 
 // startError is why a child could not be started.

@@ -85,10 +85,46 @@ type linuxChild struct {
 	group *cgroup // nil without control groups
 }
 
-// start starts a job's main process, the leader of a session of its own. With
+// prepared is what of a start can be done before the job is begun, because it
+// has no effect that lasts: the next runner removes a control group too.
+type prepared struct {
+	path  string
+	argv  []string
+	group *cgroup // nil without control groups
+	err   error
+}
+
+// prepare does what can be done before the job is begun. Its error is start's.
+func (h *host) prepare(l *launch) {
+	r := &l.ready
+	var err error
+	if r.path, r.argv, err = program(l.spec, l.env); err != nil {
+		r.err = startFailure(err)
+		return
+	}
+	if h.groups == nil {
+		return
+	}
+	if r.group, err = h.groups.create(l.key, l.spec); err != nil {
+		r.err = &startError{OtherStart, err}
+	}
+}
+
+// abandon gives up what prepare made, instead of a start.
+func (h *host) abandon(l *launch) { l.ready.group.remove() }
+
+// start starts a prepared job's main process, the leader of a session of its own. With
 // an account it can gain no privileges any more, through no setuid program:
 // a thread that gave that up starts it, and ends.
 func (h *host) start(l *launch) (c child, err error) {
+	if l.ready.err != nil {
+		return nil, l.ready.err
+	}
+	defer func() {
+		if err != nil {
+			h.abandon(l)
+		}
+	}()
 	if l.spec.Account == "" {
 		return h.spawn(l)
 	}
@@ -107,19 +143,13 @@ func (h *host) start(l *launch) (c child, err error) {
 }
 
 func (h *host) spawn(l *launch) (child, error) {
-	path, argv, err := program(l.spec, l.env)
-	if err != nil {
-		return nil, startFailure(err)
-	}
 	attr := &syscall.SysProcAttr{Setsid: true}
+	var err error
 	if attr.Credential, err = credential(l.spec.Account); err != nil {
 		return nil, &startError{Refused, err}
 	}
-	c := &linuxChild{h: h, nonce: l.nonce}
-	if h.groups != nil {
-		if c.group, err = h.groups.create(l.key, l.spec); err != nil {
-			return nil, &startError{OtherStart, err}
-		}
+	c := &linuxChild{h: h, nonce: l.nonce, group: l.ready.group}
+	if c.group != nil {
 		attr.UseCgroupFD, attr.CgroupFD = true, c.group.fd
 	}
 	limits := rlimits(l.spec, c.group)
@@ -131,7 +161,7 @@ func (h *host) spawn(l *launch) (child, error) {
 		defer runtime.UnlockOSThread()
 	}
 	h.mu.Lock()
-	c.p, err = os.StartProcess(path, argv, &os.ProcAttr{
+	c.p, err = os.StartProcess(l.ready.path, l.ready.argv, &os.ProcAttr{
 		Dir: l.spec.Dir, Env: l.env, Sys: attr, Files: []*os.File{l.stdin, l.stdout, l.stderr},
 	})
 	if err == nil {
@@ -139,7 +169,6 @@ func (h *host) spawn(l *launch) (child, error) {
 	}
 	h.mu.Unlock()
 	if err != nil {
-		c.group.remove()
 		return nil, startFailure(err)
 	}
 	if attr.Ptrace {
@@ -199,8 +228,7 @@ func (c *linuxChild) identity() identity { return c.id }
 // await waits without holding a thread where the runtime's poller takes a
 // process descriptor (Linux 5.10), and else with one.
 func (c *linuxChild) await() {
-	const nonBlock = unix.PIDFD_NONBLOCK
-	fd, err := unix.PidfdOpen(c.p.Pid, nonBlock)
+	fd, err := unix.PidfdOpen(c.p.Pid, unix.PIDFD_NONBLOCK)
 	if err == nil {
 		f := os.NewFile(uintptr(fd), "pidfd")
 		defer f.Close() //nolint:errcheck // a descriptor that was only polled
@@ -233,7 +261,6 @@ func (c *linuxChild) reap() exit {
 	delete(c.h.mains, c.p.Pid)
 	c.h.mu.Unlock()
 	e := exit{code: -1, oom: c.group.oomKilled()}
-	c.group.remove()
 	if err != nil {
 		return e
 	}
@@ -247,6 +274,8 @@ func (c *linuxChild) reap() exit {
 	}
 	return e
 }
+
+func (c *linuxChild) release() { c.group.remove() }
 
 func (c *linuxChild) terminate() {
 	for _, p := range c.members() {

@@ -38,18 +38,18 @@ func (h *host) start(l *launch) (child, error) {
 	if l.spec.Account != "" {
 		return nil, &startError{Refused, errors.New("running as another account is not available on Windows")}
 	}
-	path, line, err := program(l.spec, l.env)
-	if err != nil {
+	if err := l.ready.err; err != nil {
 		if e, ok := errors.AsType[*startError](err); ok {
 			return nil, e
 		}
 		return nil, startFailure(err)
 	}
 	c := &windowsChild{h: h}
+	var err error
 	if c.job, err = newJobObject(l.spec); err != nil {
 		return nil, &startError{Refused, err}
 	}
-	thread, err := c.create(l, path, line)
+	thread, err := c.create(l, l.ready.path, l.ready.line)
 	if err != nil {
 		_ = windows.CloseHandle(c.job)
 		return nil, startFailure(err)
@@ -67,6 +67,20 @@ func (h *host) start(l *launch) (child, error) {
 	}
 	return c, nil
 }
+
+// prepared is what of a start can be done before the job is begun.
+type prepared struct {
+	path, line string
+	err        error
+}
+
+// prepare looks the program up. Its error is start's.
+func (h *host) prepare(l *launch) {
+	l.ready.path, l.ready.line, l.ready.err = program(l.spec, l.env)
+}
+
+// abandon has nothing to give up.
+func (h *host) abandon(*launch) {}
 
 // create makes the suspended process and returns its thread. It inherits the
 // three standard handles and nothing else.
@@ -215,6 +229,7 @@ func (c *windowsChild) reap() exit {
 		e.maxRSS = int64(info.PeakProcessMemoryUsed)
 	}
 	_ = windows.CloseHandle(c.process)
-	_ = windows.CloseHandle(c.job)
 	return e
 }
+
+func (c *windowsChild) release() { _ = windows.CloseHandle(c.job) }

@@ -35,6 +35,8 @@ type Client struct {
 
 	mu     sync.Mutex
 	idle   []*wire
+	later  []string // jobs to forget, for which nobody waits
+	timer  bool     // a flush of them is under way
 	closed bool
 }
 
@@ -55,11 +57,15 @@ type wire struct {
 	fresh bool // no request was answered on it yet
 }
 
-// Close closes idle connections; calls under way end by themselves.
+// Close sends what ForgetLater left, and closes idle connections; calls under
+// way end by themselves.
 func (c *Client) Close() error {
 	c.mu.Lock()
+	c.closed = true // from here on no runner is started
+	c.mu.Unlock()
+	c.flush(context.Background())
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
 	var err error
 	for _, w := range c.idle {
 		err = errors.Join(err, w.conn.Close())
@@ -91,7 +97,10 @@ func (c *Client) take(ctx context.Context) (*wire, error) {
 
 func (c *Client) connect(ctx context.Context) (*wire, error) {
 	w, err := c.greet(ctx)
-	if err == nil || c.opts.Fork == nil || ctx.Err() != nil || fault.KindOf(err) == fault.Conflict {
+	c.mu.Lock()
+	fork := c.opts.Fork != nil && !c.closed
+	c.mu.Unlock()
+	if err == nil || !fork || ctx.Err() != nil || fault.KindOf(err) == fault.Conflict {
 		return w, err
 	}
 	if _, err := Ensure(ctx, *c.opts.Fork); err != nil {
@@ -151,7 +160,7 @@ func (c *Client) exchange(ctx context.Context, req *request) (w *wire, a reply, 
 		}
 		stale := !w.fresh
 		var written bool
-		a, written, err = w.ask(ctx, req)
+		a, written, err = c.askAndForget(ctx, w, req)
 		if err == nil {
 			return w, a, true, nil
 		}

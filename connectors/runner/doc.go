@@ -18,10 +18,9 @@
 //	jobs/KEY@N.out    what it wrote to standard output, if anything
 //	jobs/KEY@N.err    what it wrote to standard error, if anything
 //	jobs/KEY@N.fence  attempts up to N can never start any more
-//	jobs/N.spare      files of forgotten records, to be used again
 //
-// The first line of a record is *begun*. Its name is taken exclusively,
-// and it is synced with its folder, before the child process starts. The second line is
+// The first line of a record is *begun*. Its name is taken exclusively, and it
+// is durable before the child process starts. The second line is
 // the child's identity and the third how it ended. The end is written before
 // anyone is told, so that it outlives the runner, and it and the output are
 // synced a moment later unless somebody has taken them by then: a power cut in
@@ -35,6 +34,13 @@
 //
 // The record fits the block that its first line occupies, so that a full disk
 // does not keep an end from being written.
+//
+// The file of a forgotten job is emptied and used again under the name of the
+// next, because to replace what a durable file holds takes one flush of the disk, and to
+// make a new one durable takes several. That name is not synced: after a power
+// cut the file may have the earlier one, and so what a record says counts
+// before its name. Its lines name its nonce, so that a mixture with what the
+// file held before is not taken for an end.
 //
 // There is no helper process beside each child that would outlive a killed
 // runner: starting one costs more than the child itself, and its gain would be

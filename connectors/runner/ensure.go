@@ -35,7 +35,7 @@ const (
 // at the same time start one together.
 func Ensure(ctx context.Context, opts ForkOptions) (Info, error) {
 	c := NewClient(ClientOptions{Dir: opts.Dir})
-	defer c.Close() //nolint:errcheck // only asked
+	defer c.Close() //nolint:errcheck,contextcheck // only asked; nothing is left to send
 	if info, err := c.Ping(ctx); err == nil || fault.KindOf(err) != fault.Unavailable {
 		return info, err
 	}

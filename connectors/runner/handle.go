@@ -130,6 +130,11 @@ func (s *server) greet(conn net.Conn, r io.Reader) error {
 // answer handles one request. An error ends the connection.
 func (c *session) answer(ctx context.Context, req *request) error {
 	s := c.s
+	for _, job := range req.Forget {
+		if err := s.forget(job); err != nil {
+			s.log.Warn("result not given up", "job", job, "err", err)
+		}
+	}
 	switch req.Op {
 	case opStart:
 		return c.start(ctx, req)

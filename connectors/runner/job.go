@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,7 +23,10 @@ type job struct {
 	done      chan struct{}
 	forgotten chan struct{}
 
+	forgetting sync.Mutex // held while its files are freed, once
+
 	mu      sync.Mutex
+	record  *recordFile // open, until it is synced or forgotten
 	state   State
 	pid     int
 	result  *Result
@@ -70,6 +75,15 @@ func (j *job) finish(s State, r *Result) {
 	close(j.done)
 }
 
+// takeRecord hands over the open record, nil when somebody else took it.
+func (j *job) takeRecord() *recordFile {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := j.record
+	j.record = nil
+	return r
+}
+
 // stop asks for the end; a second request changes nothing.
 func (j *job) stop(e end) {
 	select {
@@ -79,20 +93,29 @@ func (j *job) stop(e end) {
 }
 
 // run starts the job's child and stays with it until all of its tree is gone
-// and its end is recorded. started is called once the child runs or cannot be
-// started. ctx ends when the runner is told to stop.
-func (s *server) run(ctx context.Context, j *job, spec *Spec, file *os.File, started func()) {
-	defer file.Close() //nolint:errcheck // what counts was synced
+// and its end is recorded. It prepares the start while the begin is made
+// durable, and starts nothing before durable says so. started is called once
+// the child runs or cannot be started. ctx ends when the runner is told to stop.
+func (s *server) run(ctx context.Context, j *job, spec *Spec, durable <-chan error, started func()) {
+	pipes, err := s.openPipes(spec, j)
+	l := &launch{
+		spec: spec, env: environ(spec.Env, j.nonce), nonce: j.nonce, key: fileName(j.key, j.attempt),
+		stdin: pipes.stdin, stdout: pipes.stdout, stderr: pipes.stderr,
+	}
+	s.host.prepare(l)
+	if <-durable != nil {
+		pipes.close()
+		s.host.abandon(l)
+		return
+	}
 	result := &Result{ExitCode: -1, Started: time.Now()}
-	pipes, err := openPipes(spec, s.store, j)
 	var c child
 	if err == nil {
 		s.hook("before start")
-		c, err = s.host.start(&launch{
-			spec: spec, env: environ(spec.Env, j.nonce), nonce: j.nonce, key: fileName(j.key, j.attempt),
-			stdin: pipes.stdin, stdout: pipes.stdout, stderr: pipes.stderr,
-		})
+		c, err = s.host.start(l)
 		pipes.closeChildEnds()
+	} else {
+		s.host.abandon(l)
 	}
 	if err != nil {
 		pipes.close()
@@ -100,12 +123,12 @@ func (s *server) run(ctx context.Context, j *job, spec *Spec, file *os.File, sta
 		if e, ok := errors.AsType[*startError](err); ok {
 			result.StartFailure = e.why
 		}
-		s.conclude(ctx, j, file, result, started)
+		s.conclude(ctx, j, result, func() {}, started)
 		return
 	}
 	s.hook("started")
 	id := c.identity()
-	if err := appendLine(file, line{Child: &id}, false); err != nil {
+	if err := j.record.append(line{Of: j.nonce, Child: &id}); err != nil {
 		s.log.Warn("child's identity not recorded", "job", j.id, "err", err)
 	}
 	j.mu.Lock()
@@ -115,15 +138,16 @@ func (s *server) run(ctx context.Context, j *job, spec *Spec, file *os.File, sta
 	pipes.pump(spec.Stdin)
 	s.supervise(ctx, j, spec, c, pipes, result)
 	s.hook("ended")
-	s.conclude(ctx, j, file, result, func() {})
+	s.conclude(ctx, j, result, c.release, func() {})
 }
 
 // conclude records the end and tells it. What is recorded outlives the runner
 // at once; it is synced, to outlive a power cut as well, when nobody gave the
-// result up within syncDelay because it is kept elsewhere.
-func (s *server) conclude(ctx context.Context, j *job, file *os.File, r *Result, started func()) {
+// result up within syncDelay because it is kept elsewhere. release is called
+// when the end was told.
+func (s *server) conclude(ctx context.Context, j *job, r *Result, release, started func()) {
 	r.Ended = time.Now()
-	if err := appendLine(file, line{End: r}, false); err != nil {
+	if err := j.record.append(line{Of: j.nonce, End: r}); err != nil {
 		// The result is still told to those who ask this runner.
 		s.log.Error("end of job not recorded", "job", j.id, "err", err)
 	}
@@ -133,6 +157,8 @@ func (s *server) conclude(ctx context.Context, j *job, file *os.File, r *Result,
 	s.mu.Unlock()
 	j.finish(Exited, r)
 	started()
+	runtime.Gosched() // first those who wait for the end
+	release()
 	s.touch()
 	t := time.NewTimer(syncDelay)
 	defer t.Stop()
@@ -142,8 +168,12 @@ func (s *server) conclude(ctx context.Context, j *job, file *os.File, r *Result,
 	case <-t.C:
 	case <-ctx.Done():
 	}
+	record := j.takeRecord()
+	if record == nil {
+		return // forgotten just now
+	}
 	// The outputs first: an end must not outlive what it speaks of.
-	err := errors.Join(s.store.sync(j, suffixOut, &r.Stdout), s.store.sync(j, suffixErr, &r.Stderr), file.Sync())
+	err := errors.Join(s.store.sync(j, suffixOut, &r.Stdout), s.store.sync(j, suffixErr, &r.Stderr), record.sync(), record.close())
 	if err != nil && !j.is(Forgotten) {
 		s.log.Error("end of job not synced", "job", j.id, "err", err)
 	}
@@ -229,20 +259,18 @@ type pipes struct {
 	drained               chan struct{}
 }
 
-func openPipes(spec *Spec, st *store, j *job) (*pipes, error) {
+func (s *server) openPipes(spec *Spec, j *job) (*pipes, error) {
 	p := &pipes{
-		drained: make(chan struct{}),
-		out:     capture{path: st.path(j.key, j.attempt, suffixOut), bound: spec.Output, buffers: &st.buffers},
-		err:     capture{path: st.path(j.key, j.attempt, suffixErr), bound: spec.Output, buffers: &st.buffers},
+		stdin: s.null, drained: make(chan struct{}),
+		out: capture{path: s.store.path(j.key, j.attempt, suffixOut), bound: spec.Output, buffers: &s.store.buffers},
+		err: capture{path: s.store.path(j.key, j.attempt, suffixErr), bound: spec.Output, buffers: &s.store.buffers},
 	}
 	var err1, err2, err3 error
 	if len(spec.Stdin) > 0 {
-		p.stdin, p.feed, err1 = os.Pipe()
-	} else {
-		p.stdin, err1 = os.Open(os.DevNull)
+		p.stdin, p.feed, err1 = inputPipe()
 	}
-	p.fromOut, p.stdout, err2 = os.Pipe()
-	p.fromErr, p.stderr, err3 = os.Pipe()
+	p.fromOut, p.stdout, err2 = outputPipe()
+	p.fromErr, p.stderr, err3 = outputPipe()
 	return p, errors.Join(err1, err2, err3)
 }
 
@@ -254,9 +282,17 @@ func closeAll(files ...*os.File) {
 	}
 }
 
-func (p *pipes) closeChildEnds() { closeAll(p.stdin, p.stdout, p.stderr) }
+func (p *pipes) closeChildEnds() {
+	closeAll(p.stdout, p.stderr)
+	if p.feed != nil {
+		closeAll(p.stdin) // else it is not the job's own
+	}
+}
 
-func (p *pipes) close() { closeAll(p.stdin, p.stdout, p.stderr, p.feed, p.fromOut, p.fromErr) }
+func (p *pipes) close() {
+	p.closeChildEnds()
+	closeAll(p.feed, p.fromOut, p.fromErr)
+}
 
 // pump feeds the input and takes the output.
 func (p *pipes) pump(stdin []byte) {
@@ -266,13 +302,16 @@ func (p *pipes) pump(stdin []byte) {
 			_ = p.feed.Close()
 		}()
 	}
-	var both sync.WaitGroup
-	both.Go(func() { p.out.run(p.fromOut) })
-	both.Go(func() { p.err.run(p.fromErr) })
-	go func() {
-		both.Wait()
-		close(p.drained)
-	}()
+	var open atomic.Int32
+	open.Store(2)
+	take := func(c *capture, from *os.File) {
+		c.run(from)
+		if open.Add(-1) == 0 {
+			close(p.drained)
+		}
+	}
+	go take(&p.out, p.fromOut)
+	go take(&p.err, p.fromErr)
 }
 
 // finish takes what is already in the pipes, closes them whoever holds them on

@@ -35,9 +35,10 @@ const (
 	featureFence  = "fence"
 	featureLimits = "limits"
 	featureInline = "inline"
+	featureForget = "forget" // request.Forget
 )
 
-func features() []string { return []string{featureFence, featureLimits, featureInline} }
+func features() []string { return []string{featureFence, featureLimits, featureInline, featureForget} }
 
 var errProtocol = errors.New("the other side does not speak the runner's protocol")
 
@@ -88,6 +89,9 @@ type request struct {
 	Grace   time.Duration `json:"grace,omitempty"`
 	Stream  string        `json:"stream,omitempty"` // read: "out" or "err"
 	Offset  int64         `json:"offset,omitempty"`
+	// Forget names more jobs to forget before the request is answered. They are
+	// those that nobody waits for: an error of theirs is logged by the runner.
+	Forget []string `json:"forget,omitempty"`
 	// Inline asks for outputs up to this size within the status.
 	Inline int64 `json:"inline,omitempty"`
 }

@@ -20,16 +20,20 @@ type identity struct {
 
 // begun is the first line of a record.
 type begun struct {
+	Nonce   string    `json:"nonce"` // first, and so never parted from the file's beginning
 	Job     string    `json:"job"`
 	Attempt int       `json:"attempt"`
-	Nonce   string    `json:"nonce"`
 	Boot    string    `json:"boot"`
 	Time    time.Time `json:"time"`
 	Output  int64     `json:"output"`
 }
 
-// line is one line of a record: exactly one field is set.
+// line is one line of a record: exactly one field is set, and Of names the
+// record's nonce in all lines but the first. Files are used again, and a power
+// cut may leave a mixture of the old record and the new: a line of another
+// nonce does not belong to it.
 type line struct {
+	Of    string    `json:"of,omitempty"`
 	Begun *begun    `json:"begun,omitempty"`
 	Child *identity `json:"child,omitempty"`
 	End   *Result   `json:"end,omitempty"`
@@ -70,11 +74,11 @@ func parseRecord(body []byte) record {
 		}
 		body = rest
 		var l line
-		if json.Unmarshal(text, &l) != nil {
+		if json.Unmarshal(text, &l) != nil || l.Of != "" && (r.begun == nil || l.Of != r.begun.Nonce) {
 			continue
 		}
 		switch {
-		case l.Begun != nil:
+		case l.Begun != nil && r.begun == nil:
 			r.begun = l.Begun
 		case l.Child != nil:
 			r.child = l.Child
@@ -84,22 +88,63 @@ func parseRecord(body []byte) record {
 	}
 }
 
-// appendLine adds a line to a record, starting a fresh one where an earlier
-// write was cut.
-func appendLine(f *os.File, l line, durable bool) error {
-	body, err := json.Marshal(l)
+// blockSize is what a record's file occupies from the beginning. The lines fill
+// it from its start; the rest is zero bytes, an incomplete line.
+const blockSize = 4096
+
+// recordFile is the open file of a record, used by one goroutine at a time.
+type recordFile struct {
+	f    *os.File
+	path string
+	off  int64 // the end of the last line
+}
+
+// write begins the record, over whatever the file held, and makes it durable.
+// Where the file had its block before, that changes nothing but data.
+func (r *recordFile) write(first []byte) error {
+	block := make([]byte, max(blockSize, len(first)))
+	copy(block, first)
+	if _, err := r.f.WriteAt(block, 0); err != nil {
+		return err
+	}
+	r.off = int64(len(first))
+	return syncData(r.f)
+}
+
+// append adds a line, starting a fresh one where an earlier write was cut.
+func (r *recordFile) append(l line) error {
+	body, err := encodeLine(l)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(append(body, '\n')); err != nil {
+	n, err := r.f.WriteAt(body, r.off)
+	r.off += int64(n)
+	if err != nil {
 		// Close the broken line, so that another try stands on its own.
-		_, again := f.Write([]byte{'\n'})
+		n, again := r.f.WriteAt([]byte{'\n'}, r.off)
+		r.off += int64(n)
 		return errors.Join(err, again)
 	}
-	if !durable {
-		return nil
+	return nil
+}
+
+// wipe makes the file an empty record. It reports whether it can be used again.
+func (r *recordFile) wipe() (bool, error) {
+	info, err := r.f.Stat()
+	if err != nil || info.Size() != blockSize {
+		return false, err
 	}
-	return f.Sync()
+	_, err = r.f.WriteAt(make([]byte, blockSize), 0)
+	return err == nil, err
+}
+
+func (r *recordFile) sync() error { return syncData(r.f) }
+
+func (r *recordFile) close() error { return r.f.Close() }
+
+func encodeLine(l line) ([]byte, error) {
+	body, err := json.Marshal(l)
+	return append(body, '\n'), err
 }
 
 // splitName takes "KEY@N.suffix" apart.

@@ -55,6 +55,7 @@ type server struct {
 	opts  Options
 	store *store
 	host  *host
+	null  *os.File // the input of all children that get none
 	log   *slog.Logger
 	hook  func(string)
 
@@ -132,6 +133,9 @@ func open(ctx context.Context, opts Options) (*server, net.Listener, func(), err
 		s.host, err = newHost(opts.Dir, opts.NoCgroup, opts.Log)
 	}
 	if err == nil {
+		s.null, err = os.Open(os.DevNull)
+	}
+	if err == nil {
 		err = s.recover()
 	}
 	var listener net.Listener
@@ -193,7 +197,7 @@ func (s *server) adopt(f found) {
 
 // begin takes a job in. It returns the job that is there where the same job may
 // not be started (again).
-func (s *server) begin(ctx context.Context, spec *Spec) (started <-chan struct{}, j *job, err error) {
+func (s *server) begin(ctx context.Context, spec *Spec) (<-chan struct{}, *job, error) {
 	if err := spec.check(); err != nil {
 		return nil, nil, err
 	}
@@ -202,18 +206,23 @@ func (s *server) begin(ctx context.Context, spec *Spec) (started <-chan struct{}
 	if err != nil || known {
 		return nil, j, err
 	}
-	file, exists, err := s.store.begin(begun{
-		Job: j.id, Attempt: j.attempt, Nonce: j.nonce, Boot: s.host.boot, Time: j.begun, Output: j.bound,
+	ready, durable := make(chan struct{}), make(chan error, 1)
+	s.work.Go(func() {
+		s.run(ctx, j, &full, durable, func() { close(ready) })
+	})
+	record, exists, err := s.store.begin(begun{
+		Nonce: j.nonce, Job: j.id, Attempt: j.attempt, Boot: s.host.boot, Time: j.begun, Output: j.bound,
 	})
 	if err != nil {
 		s.giveUp(j, exists)
+		durable <- err
 		return nil, nil, err
 	}
+	j.mu.Lock()
+	j.record = record
+	j.mu.Unlock()
 	s.hook("begun")
-	ready := make(chan struct{})
-	s.work.Go(func() {
-		s.run(ctx, j, &full, file, func() { close(ready) })
-	})
+	durable <- nil
 	return ready, j, nil
 }
 
@@ -287,7 +296,12 @@ func (s *server) find(id string) *job {
 // forget gives up the result of an ended job.
 func (s *server) forget(id string) error {
 	j := s.find(id)
-	if j == nil || j.is(Forgotten) {
+	if j == nil {
+		return nil
+	}
+	j.forgetting.Lock()
+	defer j.forgetting.Unlock()
+	if j.is(Forgotten) {
 		return nil
 	}
 	if j.is(Running) {
@@ -299,10 +313,8 @@ func (s *server) forget(id string) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.state != Forgotten {
-		j.state, j.result, j.changed = Forgotten, nil, time.Now()
-		close(j.forgotten)
-	}
+	j.state, j.result, j.changed = Forgotten, nil, time.Now()
+	close(j.forgotten)
 	return nil
 }
 

@@ -3,14 +3,11 @@ package runner
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-agent/sallyport/agent/fault"
@@ -22,7 +19,6 @@ const (
 	suffixOut    = "out"
 	suffixErr    = "err"
 	suffixFence  = "fence"
-	suffixSpare  = "spare"
 )
 
 // store is the folder of job files. Only the one runner that holds the lock
@@ -31,18 +27,13 @@ type store struct {
 	dir   string // of the job files
 	names *folder
 	log   *slog.Logger
-	spare chan string // record files of forgotten jobs, to be used again
-	count atomic.Int64
+	spare chan *recordFile // of forgotten jobs, wiped, to be used again
 
 	buffers buffers
 }
 
-// maxSpare bounds the record files that are kept for new jobs. Making a file
-// costs some file systems more than all else that a begin does.
-const maxSpare = 64
-
 func openStore(dir string, log *slog.Logger) (*store, error) {
-	s := &store{dir: filepath.Join(dir, "jobs"), log: log, spare: make(chan string, maxSpare)}
+	s := &store{dir: filepath.Join(dir, "jobs"), log: log, spare: make(chan *recordFile, maxSpare)}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -60,75 +51,6 @@ func fileName(key string, attempt int) string {
 
 func (s *store) path(key string, attempt int, suffix string) string {
 	return filepath.Join(s.dir, fileName(key, attempt)+"."+suffix)
-}
-
-// begin makes a record that was not there and makes it durable. When it returns
-// an error there is none, or exists is true: the attempt was begun before.
-func (s *store) begin(b begun) (f *os.File, exists bool, err error) {
-	path := s.path(fileKey(b.Job), b.Attempt, suffixRecord)
-	if f = s.reuse(path, b); f == nil {
-		f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, errors.Is(err, fs.ErrExist), diskError("begin", b.Job, err)
-		}
-		err = appendLine(f, line{Begun: &b}, true)
-	}
-	if err == nil {
-		err = s.names.sync()
-	}
-	if err != nil {
-		err = errors.Join(err, f.Close(), os.Remove(path), s.names.sync())
-		return nil, false, diskError("begin", b.Job, err)
-	}
-	return f, false, nil
-}
-
-// reuse makes a record of a spare file: it is complete and synced before it
-// gets its name. nil means that a new file must be made.
-func (s *store) reuse(path string, b begun) *os.File {
-	var from string
-	select {
-	case from = <-s.spare:
-	default:
-		return nil
-	}
-	f, err := os.OpenFile(from, os.O_WRONLY, 0)
-	if err != nil {
-		return nil
-	}
-	err = appendLine(f, line{Begun: &b}, false)
-	if err == nil {
-		var size int64
-		if size, err = f.Seek(0, io.SeekCurrent); err == nil {
-			err = errors.Join(f.Truncate(size), f.Sync())
-		}
-	}
-	if err == nil {
-		err = renameNew(from, path)
-	}
-	if err != nil {
-		_ = f.Close()
-		_ = os.Remove(from)
-		return nil // a new file tells the reason, if it lasts
-	}
-	return f
-}
-
-// recycle keeps a record file that nobody needs any more for another job.
-func (s *store) recycle(path string) error {
-	if !canReuse || len(s.spare) == maxSpare {
-		return os.Remove(path)
-	}
-	to := filepath.Join(s.dir, strconv.FormatInt(s.count.Add(1), 10)+"."+suffixSpare)
-	if err := os.Rename(path, to); err != nil {
-		return err
-	}
-	select {
-	case s.spare <- to:
-		return nil
-	default:
-		return os.Remove(to)
-	}
 }
 
 func diskError(op, job string, err error) error {
@@ -156,34 +78,18 @@ func (s *store) fence(job string, attempt int) error {
 	return nil
 }
 
-// forget frees the files of an ended job, the record last: without its output
-// an end does not count.
-func (s *store) forget(j *job) error {
-	var errs []error
-	j.mu.Lock()
-	r := j.result
-	j.mu.Unlock()
-	for suffix, has := range map[string]bool{suffixOut: r == nil || r.Stdout.Kept > 0, suffixErr: r == nil || r.Stderr.Kept > 0} {
-		if has {
-			errs = append(errs, os.Remove(s.path(j.key, j.attempt, suffix)))
-		}
-	}
-	errs = append(errs, s.recycle(s.path(j.key, j.attempt, suffixRecord)))
-	for _, err := range errs {
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return diskError("forget", j.id, err)
-		}
-	}
-	return nil
-}
-
 // remove deletes the files of an attempt and of the lost ones before it.
 func (s *store) remove(key string, attempt int) {
 	for n := attempt; n > max(0, attempt-maxLostAttempts); n-- {
-		for _, suffix := range []string{suffixOut, suffixErr, suffixRecord, suffixFence} {
-			if err := os.Remove(s.path(key, n, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				s.log.Warn("job file stays", "file", key, "err", err)
-			}
+		s.removeOne(key, n, suffixFence)
+	}
+}
+
+// removeOne deletes the record and the output of one attempt, and more.
+func (s *store) removeOne(key string, attempt int, more ...string) {
+	for _, suffix := range append([]string{suffixOut, suffixErr, suffixRecord}, more...) {
+		if err := os.Remove(s.path(key, attempt, suffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("job file stays", "file", key, "err", err)
 		}
 	}
 }
@@ -208,10 +114,6 @@ func (s *store) load() ([]found, error) {
 	}
 	var list []found
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), "."+suffixSpare) {
-			_ = os.Remove(filepath.Join(s.dir, e.Name())) // it has no meaning; another start tries again
-			continue
-		}
 		key, attempt, suffix, ok := splitName(e.Name())
 		info, err := e.Info()
 		if !ok || err != nil || suffix != suffixRecord && suffix != suffixFence {
@@ -222,13 +124,30 @@ func (s *store) load() ([]found, error) {
 			return nil, err
 		}
 		if f.record.empty {
-			// It was cut off while it was written, so before anything was started.
-			s.remove(key, attempt)
+			// It was forgotten, or cut off while it was written, so before anything was
+			// started.
+			s.removeOne(key, attempt)
 			continue
+		}
+		if f.record.begun != nil && !f.fence {
+			s.rename(&f)
 		}
 		list = append(list, f)
 	}
 	return list, nil
+}
+
+// rename gives a record the name that its first line says: a power cut may
+// have taken the name of a file that was used again, but not its content.
+func (s *store) rename(f *found) {
+	key, attempt := fileKey(f.record.begun.Job), f.record.begun.Attempt
+	if f.record.begun.Job == "" || attempt < 1 || key == f.key && attempt == f.attempt {
+		return
+	}
+	if err := renameNew(s.path(f.key, f.attempt, suffixRecord), s.path(key, attempt, suffixRecord)); err != nil {
+		s.log.Warn("job record keeps another's name", "file", f.key, "job", f.record.begun.Job, "err", err)
+	}
+	f.key, f.attempt = key, attempt
 }
 
 func (s *store) readAny(path string, fence bool) (record, error) {

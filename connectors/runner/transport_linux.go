@@ -148,12 +148,17 @@ func (h *host) orphans() (tick <-chan time.Time, stop func()) {
 	out := make(chan time.Time, 1)
 	end := make(chan struct{})
 	go func() {
+		defer signal.Stop(died)
 		for {
 			select {
 			case <-end:
 				return
 			case <-died:
+				// Not told of each job's end meanwhile: that would wake a thread. Told
+				// again before the look, so that no death is missed.
+				signal.Stop(died)
 				pause(orphanEvery)
+				signal.Notify(died, unix.SIGCHLD)
 				select {
 				case out <- time.Now():
 				default:
@@ -161,10 +166,22 @@ func (h *host) orphans() (tick <-chan time.Time, stop func()) {
 			}
 		}
 	}()
-	return out, func() {
-		signal.Stop(died)
-		close(end)
+	return out, func() { close(end) }
+}
+
+// syncData makes what a file holds durable, and of its metadata what that needs.
+func syncData(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		for failed = unix.EINTR; errors.Is(failed, unix.EINTR); {
+			failed = unix.Fdatasync(int(fd))
+		}
+	})
+	return errors.Join(err, failed)
 }
 
 // canReuse reports that renameNew works on open files.

@@ -83,6 +83,9 @@ func (h *host) reapOrphans() {}
 // handle closes, and the dead runner had the only one.
 func (h *host) killOrphans(record) {}
 
+// syncData makes what a file holds durable.
+func syncData(f *os.File) error { return f.Sync() }
+
 // canReuse is false: an open file cannot be renamed.
 const canReuse = false
 
