@@ -16,7 +16,6 @@ import (
 	"github.com/sallyport-agent/sallyport/agent/policy"
 	"github.com/sallyport-agent/sallyport/agent/secret"
 	"github.com/sallyport-agent/sallyport/connectors"
-	"github.com/sallyport-agent/sallyport/connectors/builtin"
 	"github.com/sallyport-agent/sallyport/connectors/runner"
 	"github.com/sallyport-agent/sallyport/queue"
 	"github.com/sallyport-agent/sallyport/queue/bolt"
@@ -37,6 +36,8 @@ type Options struct {
 	// Wrap, when set, stands between the stages and what they use, for tests
 	// that end the process at a point.
 	Wrap Wrap
+	// Tuning replaces what only tests replace.
+	Tuning Tuning
 }
 
 // Agent is one agent. Open makes it, Run works until it is stopped.
@@ -66,6 +67,7 @@ type Agent struct {
 // Open opens everything that the configuration names. Nothing runs yet. On an
 // error nothing stays open.
 func Open(ctx context.Context, o Options) (a *Agent, err error) {
+	o.Tuning.setDefaults()
 	a = &Agent{opts: o, conf: o.Config, started: time.Now(), redactor: secret.NewRedactor()}
 	a.log = slog.New(a.redactor.Handler(o.Log))
 	a.resolver = secret.NewResolver(a.redactor, nil)
@@ -120,7 +122,7 @@ func (a *Agent) openState(ctx context.Context) (err error) {
 // openWork opens what runs jobs.
 func (a *Agent) openWork(ctx context.Context) (err error) {
 	a.openRunner(ctx)
-	if a.registry, err = builtin.Registry(a.runner); err != nil {
+	if a.registry, err = a.opts.Tuning.Registry(a.runner); err != nil {
 		return err
 	}
 	if err := a.conf.Check(a.registry, OwnTopics()...); err != nil {
@@ -129,17 +131,17 @@ func (a *Agent) openWork(ctx context.Context) (err error) {
 	if a.policy, err = policy.Compile(a.conf.Policy.Rules, a.registry, policy.Options{Own: OwnTopics()}); err != nil {
 		return err
 	}
-	a.judge = &judge{policy: a.policy, now: time.Now}
+	a.judge = &judge{policy: a.policy, now: a.opts.Tuning.Now}
 	a.targets = newTargets(a.registry, a.configured())
 	a.targets.credential = a.credential
 	a.router = &router{registry: a.registry, targets: a.targets, judge: a.judge}
 	a.dispatch, err = dispatch.New(dispatch.Config{
 		Queue: a.queue, Registry: a.registry, Targets: a.targets, Judge: a.judge, Log: a.log,
-		Now: time.Now, Sleep: sleep, Jitter: jitter,
+		Now: a.opts.Tuning.Now, Sleep: sleep, Jitter: jitter,
 		Pools: queue.PoolCounts{
 			queue.Interactive: a.conf.Pools.Interactive, queue.Expedited: a.conf.Pools.Expedited, queue.Standard: a.conf.Pools.Standard,
 		},
-		Fresh: a.fresh, Redact: a.redactor.Redact, RedactReader: a.redactor.NewReader, Finished: a.finished,
+		Fresh: a.fresh, Redact: a.redactor.Redact, RedactReader: a.redactor.NewReader, Scope: scope, Finished: a.finished,
 	})
 	return err
 }
@@ -187,8 +189,17 @@ func (a *Agent) fresh(name string) bool {
 	return false // an instance that is no longer configured
 }
 
-// finished lets the report of a job leave at once.
+// finished logs what a person may want to know, and lets the report of a job
+// leave at once.
 func (a *Agent) finished(j queue.Job) {
+	level := slog.LevelInfo
+	if j.Status.Result == queue.Succeeded {
+		level = slog.LevelDebug
+	}
+	if ctx := context.Background(); a.log.Enabled(ctx, level) {
+		a.log.Log(ctx, level, "job finished", slog.String("job", string(j.ID)), slog.String("action", j.Action),
+			slog.String("name", j.Name), slog.String("result", j.Status.Result.String()), slog.String("why", j.Status.Why))
+	}
 	for _, in := range a.instances {
 		if in.conf.Name == j.Instance {
 			in.delivery.Wake()
@@ -212,7 +223,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	var intakes, deliveries, servers sync.WaitGroup
 	fail := make(chan error, 2)
 	servers.Go(func() {
-		if err := control.Serve(serve, control.Options{Path: a.conf.Control.Socket, Agent: a, Log: a.log}); err != nil && serve.Err() == nil {
+		err := control.Serve(serve, control.Options{
+			Path: a.conf.Control.Socket, Group: a.conf.Control.Group, Agent: a, Version: a.opts.Version,
+			Redact: a.redactor.Redact, Log: a.log, Ready: a.opts.Ready,
+		})
+		if err != nil && serve.Err() == nil {
 			fail <- err
 		}
 	})
@@ -220,13 +235,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	go func() { dispatched <- a.dispatch.Run(ctx, jobs) }()
 	for _, in := range a.instances {
 		intakes.Go(func() { in.intake.Run(ctx, in.timing()) })
-		intakes.Go(func() { in.watchTwins(ctx) })
-		deliveries.Go(func() { in.delivery.Run(deliver, senders) })
+		intakes.Go(func() { in.watchTwins(ctx, a.opts.Tuning.TwinEvery) })
+		intakes.Go(func() { in.watchLogin(ctx, a.opts.Tuning.LoginRetry) })
+		deliveries.Go(func() { in.delivery.Run(deliver) })
 	}
 	intakes.Go(func() { a.tidy(ctx) })
-	if a.opts.Ready != nil {
-		a.opts.Ready()
-	}
+	intakes.Go(func() { a.watchMemory(ctx) })
 
 	var err error
 	select {

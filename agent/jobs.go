@@ -49,7 +49,7 @@ func fits(j queue.Job, f control.Filter) bool {
 func (a *Agent) jobView(j queue.Job) control.Job {
 	st := j.Status
 	return control.Job{
-		ID: string(j.ID), State: st.State.String(), Result: st.Result.String(), Topic: j.Topic, Action: j.Action, Target: j.Target,
+		ID: string(j.ID), State: st.State.String(), Result: st.Result.String(), Topic: a.redactor.Redact(j.Topic), Action: j.Action, Target: a.redactor.Redact(j.Target),
 		Name: a.redactor.Redact(j.Name), Source: a.redactor.Redact(j.Source), Pool: j.Pool.String(), Attempt: st.Attempt,
 		Received: j.Received, Changed: st.Changed, Until: st.Until, Why: a.redactor.Redact(st.Why), Report: st.Report,
 	}
@@ -81,7 +81,7 @@ func (a *Agent) Job(ctx context.Context, id string) (control.Detail, error) {
 		return control.Detail{}, err
 	}
 	d := control.Detail{
-		Job: a.jobView(j), Agent: j.Agent, Correlator: j.Correlator,
+		Job: a.jobView(j), Agent: j.Agent, Correlator: a.redactor.Redact(j.Correlator),
 		Created: j.Created, Started: j.Status.Started, Sent: j.Status.Sent,
 	}
 	m, payload, err := a.message(ctx, j)
@@ -133,13 +133,17 @@ func (a *Agent) Output(ctx context.Context, id string) (io.ReadCloser, error) {
 	}{a.redactor.NewReader(r), body}, nil
 }
 
-// Explain implements control.Agent.
+// Explain implements control.Agent. A job whose message is not kept any more is
+// explained by its record: the policy needs the parameters, and they are gone.
 func (a *Agent) Explain(ctx context.Context, id string) (control.Explanation, error) {
 	j, err := a.queue.Get(ctx, queue.ID(id))
 	if err != nil {
 		return control.Explanation{}, err
 	}
 	m, payload, err := a.message(ctx, j)
+	if errors.Is(err, queue.ErrNotFound) {
+		return a.explainRecord(j), nil
+	}
 	if err != nil {
 		return control.Explanation{}, err
 	}
@@ -159,15 +163,34 @@ func (a *Agent) Explain(ctx context.Context, id string) (control.Explanation, er
 			return e, err
 		}
 	}
+	secrets, _ := scope(dispatch.Secrets(payload, served.Action.Secrets...))
+	redact := func(s string) string { return secrets(a.redactor.Redact(s)) }
 	d := a.policy.Explain(a.judge.request(request))
-	e.Subject = a.redactor.Redact(request.Subject.Text)
-	e.Allow, e.Hold, e.Rule, e.Reason, e.Would = d.Allow, d.Hold, d.Rule, a.redactor.Redact(d.Reason), a.redactor.Redact(d.Would)
+	e.Subject = redact(request.Subject.Text)
+	e.Allow, e.Hold, e.Rule, e.Reason, e.Would = d.Allow, d.Hold, d.Rule, redact(d.Reason), redact(d.Would)
 	e.Effect = served.Action.EffectOf(params).String()
 	if d.Effect != nil {
 		e.Effect = d.Effect.String()
 	}
 	for _, s := range d.Trace {
-		e.Steps = append(e.Steps, control.Step{Rule: s.Rule, Matched: s.Fits, Why: a.redactor.Redact(s.Why)})
+		e.Steps = append(e.Steps, control.Step{Rule: s.Rule, Matched: s.Fits, Why: redact(s.Why)})
 	}
 	return e, nil
+}
+
+// explainRecord tells what the record of a job says about its decision.
+func (a *Agent) explainRecord(j queue.Job) control.Explanation {
+	st := j.Status
+	e := control.Explanation{
+		Job: string(j.ID), Subject: a.redactor.Redact(j.Name), Steps: []control.Step{},
+		Allow: st.Attempt > 0, Effect: "",
+	}
+	e.Reason = "its message is not kept any more, so that today's rules cannot be asked; " + st.State.String()
+	if st.Result != queue.NoResult {
+		e.Reason += ", " + st.Result.String()
+	}
+	if st.Why != "" {
+		e.Reason += ": " + a.redactor.Redact(st.Why)
+	}
+	return e
 }

@@ -30,6 +30,7 @@ func (r *router) Route(m ecc.Message) (route intake.Route) {
 	effective := ecc.Effective(m, payload)
 	route.Name, _ = effective.Get("name")
 	route.Source, _ = effective.Get("source")
+	conceal(&route, dispatch.Secrets(payload))
 	params, action, err := dispatch.Parameters(m, payload)
 	if err != nil {
 		return route
@@ -38,12 +39,24 @@ func (r *router) Route(m ecc.Message) (route intake.Route) {
 	if !ok {
 		return route
 	}
+	if own := served.Action.Secrets; len(own) > 0 {
+		conceal(&route, dispatch.Secrets(payload, own...))
+	}
 	route.Action = served.Action.Name
-	route.Target = r.targets.choose(served.Connector, action != "", route.Source)
+	source, _ := effective.Get("source")
+	route.Target = r.targets.choose(served.Connector, action != "", source)
 	if served.Action.Lane != nil {
 		route.Lane = served.Action.Lane(params)
 	}
 	return route
+}
+
+// conceal keeps the secrets of a message out of what lists and logs show of it.
+func conceal(r *intake.Route, secrets []string) {
+	if len(secrets) > 0 {
+		redact, _ := scope(secrets)
+		r.Name, r.Source = redact(r.Name), redact(r.Source)
+	}
 }
 
 func (r *router) served(m ecc.Message, action string) (connectors.Served, bool) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -65,6 +66,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // jitter spreads retries. It protects nothing.
 func jitter() float64 { return rand.Float64() } //nolint:gosec // no secret depends on it
+
+// scope returns what takes the secrets of one message out of texts and bodies.
+func scope(secrets []string) (redact func(string) string, reader func(io.Reader) io.Reader) {
+	r := secret.NewRedactor()
+	for _, s := range secrets {
+		r.Add(s)
+	}
+	return r.Redact, r.NewReader
+}
 
 // resolveText resolves a reference for a connector's settings.
 func (a *Agent) resolveText(ctx context.Context, reference string) (string, error) {

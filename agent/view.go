@@ -40,6 +40,12 @@ func (a *Agent) Status(ctx context.Context) control.Status {
 		})
 	}
 	s.Problems = problems(&s)
+	for i, in := range a.instances {
+		v := &s.Instances[i]
+		for _, text := range in.loginProblems(v.Error != "" || v.Delivery != "") {
+			s.Problems = append(s.Problems, a.redactor.Redact(text))
+		}
+	}
 	return s
 }
 
@@ -153,6 +159,11 @@ func problems(s *control.Status) []string {
 		}
 		if in.Link != "up" && in.Error != "" {
 			list = append(list, fmt.Sprintf("no link to %s: %s", in.Name, in.Error))
+		} else if in.Error != "" {
+			list = append(list, fmt.Sprintf("%s answers, but its work cannot be taken: %s", in.Name, in.Error))
+		}
+		if in.Delivery != "" {
+			list = append(list, fmt.Sprintf("reports to %s wait: %s", in.Name, in.Delivery))
 		}
 	}
 	if s.Runner.Error != "" {

@@ -97,7 +97,7 @@ type Delivery struct {
 // Queue is the durable queue.
 type Queue struct {
 	KeepDays     int   `toml:"keep_days" default:"90" min:"1" max:"3650" help:"Days for which the ids of delivered jobs are remembered."`
-	KeepOutcomes int   `toml:"keep_outcomes" default:"7" min:"0" max:"3650" help:"Days for which the outcomes of delivered jobs can be shown."`
+	KeepOutcomes int   `toml:"keep_outcomes" default:"10000" min:"1" max:"10000000" help:"How many delivered jobs keep their outcome, the newest, so that it can be shown and reported again."`
 	Reserve      int64 `toml:"reserve" unit:"bytes" default:"256MB" min:"16MB" help:"Free disk space below which no work is taken, so that results still fit."`
 	MaxBytes     int64 `toml:"max_bytes" unit:"bytes" default:"16GB" min:"64MB" help:"Size of the state folder at which no work is taken."`
 }
@@ -112,6 +112,7 @@ type Log struct {
 // Control is the local interface of the command line.
 type Control struct {
 	Socket string `toml:"socket" restart:"true" help:"Path of the unix socket or name of the named pipe. The platform's usual place when left out."`
+	Group  string `toml:"group" restart:"true" help:"Group whose members may look (status, jobs); on Linux its name or number. Changes are for the agent's account and administrators alone, and so is looking when it is left out."`
 }
 
 // Runner is the process that starts programs.

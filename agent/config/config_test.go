@@ -84,12 +84,15 @@ func TestDefaults(t *testing.T) {
 	c := parse(t, minimal)
 	in := c.Instances[0]
 	if in.Poll != 5*time.Second || in.Mode != "native" || in.TLS.Revocation != "soft" || c.Pools.Standard != 25 ||
-		c.Delivery.Settle != time.Minute || c.Delivery.InlineMax != 15<<20 || c.Queue.KeepDays != 90 || c.Shutdown.Grace != 8*time.Second ||
+		c.Delivery.Settle != time.Minute || c.Delivery.InlineMax != 15<<20 || c.Queue.KeepDays != 90 || c.Queue.KeepOutcomes != 10_000 || c.Control.Group != "" || c.Shutdown.Grace != 8*time.Second ||
 		c.StateDir != config.DefaultStateDir() || c.Policy.Default != "deny" {
 		t.Errorf("%+v", c)
 	}
 	if d := config.Default(); d.Pools.Interactive != 10 || d.StateDir == "" {
 		t.Errorf("%+v", d)
+	}
+	if c := parse(t, minimal+"[control]\ngroup = \"operators\"\n[queue]\nkeep_outcomes = 500\n"); c.Control.Group != "operators" || c.Queue.KeepOutcomes != 500 {
+		t.Errorf("%+v %+v", c.Control, c.Queue)
 	}
 	rule := parse(t, minimal+"[[policy.rule]]\nallow = [\"Command\"]\nnames = [\"/a\"]\n").Policy.Rules[0]
 	if rule.MaxAge != 24*time.Hour {

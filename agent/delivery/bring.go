@@ -95,18 +95,26 @@ func (d *Delivery) lookFor(ctx context.Context, doubtful []*parcel) (int, []*par
 
 // own picks, from the messages that fit a report's key, the one that no
 // earlier run of the same message, and no earlier part of this report, has
-// brought: those are known by their sys_ids.
+// brought. The last part of each is known by its sys_id; those before it are
+// only counted, and count as there: where they were deleted on the instance
+// meanwhile, a part may be brought twice, but none is left out.
 func (d *Delivery) own(ctx context.Context, p *parcel, found []string) (string, error) {
 	known := []string{p.job.Status.Report}
+	counted := max(0, p.job.Status.Parts-1)
 	for run := p.job.Run - 1; run >= 1 && len(found) > 0; run-- {
 		earlier, err := d.Queue.Get(ctx, queue.NewID(p.job.Instance, p.job.SysID, run))
 		if err != nil && !errors.Is(err, queue.ErrNotFound) {
 			return "", fmt.Errorf("look up the earlier run of %s: %w", p.job.ID, err)
 		}
 		known = append(known, earlier.Status.Report)
+		counted += earlier.Status.Parts
 	}
-	for _, id := range found {
-		if !slices.Contains(known, id) {
+	left := 0
+	for _, id := range found { // oldest first
+		if slices.Contains(known, id) {
+			continue
+		}
+		if left++; left > counted {
 			return id, nil
 		}
 	}
@@ -135,25 +143,18 @@ func (d *Delivery) post(ctx context.Context, parcels []*parcel) (int, error) {
 // postOne sends one request. The intent is durable before the first byte
 // leaves, what became of it right after.
 func (d *Delivery) postOne(ctx context.Context, parcels []*parcel) (int, error) {
+	receipts, err := d.sendOff(ctx, parcels)
+	if err != nil {
+		return 0, err
+	}
 	now := d.Now()
-	marks := make([]queue.Mark, 0, len(parcels))
-	messages := make([]ecc.Message, 0, len(parcels))
-	for _, p := range parcels {
-		marks = append(marks, queue.Mark{Job: p.job.ID, Sent: now})
-		messages = append(messages, p.message)
-	}
-	if err := d.Queue.Mark(ctx, marks...); err != nil {
-		return 0, fmt.Errorf("note that %d reports leave: %w", len(parcels), err)
-	}
-	receipts := d.request(ctx, messages)
-	now = d.Now()
 	if len(receipts) != len(parcels) {
 		return 0, fault.New(fault.Internal, "post reports", d.Instance, fmt.Errorf("%d receipts for %d reports", len(receipts), len(parcels)))
 	}
 	var there []*parcel
 	var ids []string
 	var failures []error
-	marks = marks[:0]
+	var marks []queue.Mark
 	for i, r := range receipts {
 		p := parcels[i]
 		switch {
@@ -172,6 +173,28 @@ func (d *Delivery) postOne(ctx context.Context, parcels []*parcel) (int, error) 
 		err = errors.Join(err, d.Queue.Mark(ctx, marks...))
 	}
 	return n, errors.Join(err, first(failures))
+}
+
+// sendOff marks parcels as sent and posts them in their turn. The turn is
+// waited for before the mark: from then on the request must end within Longest.
+func (d *Delivery) sendOff(ctx context.Context, parcels []*parcel) ([]Receipt, error) {
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	now := d.Now()
+	marks := make([]queue.Mark, 0, len(parcels))
+	messages := make([]ecc.Message, 0, len(parcels))
+	for _, p := range parcels {
+		marks = append(marks, queue.Mark{Job: p.job.ID, Sent: now})
+		messages = append(messages, p.message)
+	}
+	if err := d.Queue.Mark(ctx, marks...); err != nil {
+		return nil, fmt.Errorf("note that %d reports leave: %w", len(parcels), err)
+	}
+	return d.request(ctx, messages), nil
 }
 
 // request posts messages within the bound on one request.

@@ -66,6 +66,10 @@ type Config struct {
 	// when the last request ended, so that a report is left alone for Longest
 	// and Settle from when it was sent.
 	Longest time.Duration
+	// InFlight bounds the requests with reports at once; zero means two: an
+	// instance serves about four REST requests a node at once (semaphore set
+	// API_INT), and intake needs one of them.
+	InFlight int
 	// Batch is the largest number of reports in one request; zero means 100.
 	Batch int
 	// MostInline is the largest payload in bytes that is posted inline; a larger
@@ -93,6 +97,7 @@ type Delivery struct {
 	resting  time.Time              // no request before, after failures
 	err      error
 	wake     chan struct{}
+	slots    chan struct{} // taken by requests with reports
 }
 
 // New returns a Delivery.
@@ -102,6 +107,9 @@ func New(c Config) *Delivery {
 	}
 	if c.Longest == 0 {
 		c.Longest = time.Minute
+	}
+	if c.InFlight == 0 {
+		c.InFlight = 2
 	}
 	if c.Batch == 0 {
 		c.Batch = 100
@@ -120,7 +128,7 @@ func New(c Config) *Delivery {
 	}
 	return &Delivery{
 		Config: c, busy: map[queue.ID]bool{}, later: map[queue.ID]time.Time{}, ended: map[queue.ID]time.Time{},
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), slots: make(chan struct{}, c.InFlight),
 	}
 }
 

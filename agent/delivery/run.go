@@ -9,11 +9,12 @@ import (
 	"github.com/sallyport-agent/sallyport/agent/fault"
 )
 
-// Run brings reports until ctx ends, with a number of requests in flight at
-// once. Failures are logged and tried again without end.
-func (d *Delivery) Run(ctx context.Context, senders int) {
+// Run brings reports until ctx ends. Failures are logged and tried again
+// without end. There are more senders than requests in flight: while those of
+// some are under way, the others read their reports and journal what arrived.
+func (d *Delivery) Run(ctx context.Context) {
 	var all sync.WaitGroup
-	for range max(1, senders) {
+	for range 2 * d.InFlight {
 		all.Go(func() { d.send(ctx) })
 	}
 	all.Wait()

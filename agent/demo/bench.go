@@ -81,7 +81,7 @@ func Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
 		<-served
 	}()
 	url := "http://" + l.Addr().String()
-	site, err := NewSite(o.Dir, url, SiteOptions{Settle: "60s", Level: "warn"})
+	site, err := NewSite(o.Dir, url, SiteOptions{Settle: "60s", Level: "warn", Pools: [3]int{10, 20, 128}})
 	if err != nil {
 		return BenchResult{}, err
 	}

@@ -65,7 +65,7 @@ func (d *Dispatcher) refusal(p *plan) *ending {
 	}
 	if p.saved == nil && !p.verdict.Allow {
 		// Nothing of it is under way elsewhere: a rule that went counts.
-		return &ending{result: queue.Denied, message: d.Redact(denied(p.verdict)), started: true}
+		return &ending{result: queue.Denied, message: p.scope.redact(denied(p.verdict)), started: true}
 	}
 	return nil
 }
@@ -77,10 +77,10 @@ func (d *Dispatcher) unopened(ctx context.Context, p *plan, err error) (moved bo
 		return false
 	}
 	if k := fault.KindOf(err); k != fault.Unavailable && k != fault.Timeout {
-		return d.finish(ctx, p, ending{result: queue.Failed, message: d.explain(err), started: p.job.Status.Attempt > 0})
+		return d.finish(ctx, p, ending{result: queue.Failed, message: p.explain(err), started: p.job.Status.Attempt > 0})
 	}
 	until := d.Now().Add(max(30*time.Second, fault.RetryAfterOf(err)))
-	return d.hold(ctx, p.job, until, "waits for its target: "+d.Redact(err.Error()))
+	return d.hold(ctx, p.job, until, "waits for its target: "+p.scope.redact(err.Error()))
 }
 
 // hold puts a job aside until it is approved or due; one that was put aside
@@ -164,7 +164,7 @@ func (d *Dispatcher) run(ctx context.Context, p *plan) {
 	case err != nil:
 		d.failed(ctx, p, blame(runCtx, err))
 	case out.Wait != nil:
-		d.wait(ctx, p, queue.Transition{Until: out.Wait.Until, Why: d.Redact(out.Wait.Why)})
+		d.wait(ctx, p, queue.Transition{Until: out.Wait.Until, Why: p.scope.redact(out.Wait.Why)})
 	default:
 		d.succeeded(ctx, p, out)
 	}
@@ -210,7 +210,7 @@ func (d *Dispatcher) newCall(ctx context.Context, p *plan) *connectors.Call {
 		Job: string(p.job.ID), Attempt: p.job.Status.Attempt, Action: p.served.Action.Name,
 		Params: p.params, Grant: p.verdict.Grant, Deadline: deadline,
 		Log:  d.Log.With(slog.String("job", string(p.job.ID)), slog.String("action", p.served.Action.Name)),
-		Host: &host{d: d, id: p.job.ID, saved: p.saved},
+		Host: &host{d: d, id: p.job.ID, saved: p.saved, redact: p.scope.redact},
 	}
 }
 
@@ -230,13 +230,13 @@ func (d *Dispatcher) failed(ctx context.Context, p *plan, err error) {
 		p.effect.Repeatable() && uncertain(kind) && p.job.Status.Retries < d.Retries:
 		d.retry(ctx, p, err)
 	case kind == fault.Canceled:
-		d.finish(ctx, p, ending{result: queue.Canceled, message: d.explain(err), started: true})
+		d.finish(ctx, p, ending{result: queue.Canceled, message: p.explain(err), started: true})
 	case uncertain(kind) && p.effect == connectors.Recoverable:
 		d.settle(ctx, p, err)
 	case uncertain(kind) && !p.effect.Repeatable():
-		d.finish(ctx, p, unknown(p, d.explain(err)))
+		d.finish(ctx, p, unknown(p, p.explain(err)))
 	default:
-		d.finish(ctx, p, ending{result: queue.Failed, message: d.explain(err), started: true})
+		d.finish(ctx, p, ending{result: queue.Failed, message: p.explain(err), started: true})
 	}
 }
 
@@ -260,10 +260,10 @@ func backoff(retries int, chance float64) time.Duration {
 }
 
 // explain is the text of an error with its hint, for a report.
-func (d *Dispatcher) explain(err error) string {
+func (p *plan) explain(err error) string {
 	text := err.Error()
 	if hint := fault.HintOf(err); hint != "" {
 		text += " (" + hint + ")"
 	}
-	return d.Redact(text)
+	return p.scope.redact(text)
 }

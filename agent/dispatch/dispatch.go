@@ -93,6 +93,9 @@ type Config struct {
 	Redact func(string) string
 	// RedactReader does the same to a body that is read piece by piece.
 	RedactReader func(io.Reader) io.Reader
+	// Scope returns the same two for the secrets of one job's message. Nil: such
+	// secrets are masked in what is echoed alone.
+	Scope func(secrets []string) (func(string) string, func(io.Reader) io.Reader)
 	// Finished is told of every job that got its outcome, after it is durable.
 	Finished func(queue.Job)
 	// Timeout bounds one attempt where no rule does; zero means one hour.

@@ -16,7 +16,7 @@ import (
 func (d *Dispatcher) succeeded(ctx context.Context, p *plan, out *connectors.Outcome) {
 	result, why := queue.Succeeded, ""
 	if out.Failure != nil {
-		result, why = queue.Failed, d.Redact(out.Failure.Message)
+		result, why = queue.Failed, p.scope.redact(out.Failure.Message)
 	}
 	move := queue.Transition{Result: result, Why: display(why)}
 	if d.persist(ctx, p, func(ctx context.Context) error { return d.finishWith(ctx, p, move, d.fromOutcome(p, result, out)) }) && out.Journaled != nil {

@@ -14,6 +14,8 @@ import (
 type host struct {
 	d  *Dispatcher
 	id queue.ID
+	// redact takes the agent's and the job's secrets out of a text.
+	redact func(string) string
 
 	mu    sync.Mutex
 	saved []byte
@@ -37,7 +39,7 @@ func (h *host) Save(ctx context.Context, state []byte) error {
 }
 
 func (h *host) Progress(percent int, text string) {
-	h.d.running.progress(h.id, min(percent, 100), h.d.Redact(text))
+	h.d.running.progress(h.id, min(percent, 100), h.redact(text))
 }
 
 func (h *host) Credential(ctx context.Context, name, forHost string) (connectors.Credential, error) {

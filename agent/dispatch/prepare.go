@@ -27,6 +27,7 @@ type plan struct {
 	effect  connectors.Effect
 	timeout time.Duration
 	saved   []byte
+	scope   scope
 }
 
 // ending is what a job ends with when no connector says it.
@@ -44,23 +45,30 @@ const defaultMaxAge = 24 * time.Hour
 // prepare reads the job's message and finds what runs it. The plan is usable
 // for a report in any case.
 func (d *Dispatcher) prepare(ctx context.Context, job queue.Job) (*plan, *ending) {
-	p := &plan{job: job, timeout: d.Timeout}
+	p := &plan{job: job, timeout: d.Timeout, scope: scope{d.Redact, d.RedactReader}}
 	body, err := d.body(ctx, job.ID, queue.Message)
 	if err == nil {
 		p.message, err = ecc.Decode(body)
 	}
 	if err != nil {
 		p.message = messageOf(job)
-		return p, d.bad(err)
+		return p, bad(p, err)
 	}
 	if p.payload, err = ecc.ParsePayload(p.message.Payload); err != nil {
-		return p, d.bad(err)
+		return p, bad(p, err)
 	}
-	if err := d.understand(ctx, p); err != nil {
-		return p, d.bad(err)
+	d.conceal(p)
+	err = d.understand(ctx, p)
+	if len(p.served.Action.Secrets) > 0 {
+		d.conceal(p) // the action has secrets of its own
 	}
-	if p.saved, err = d.body(ctx, job.ID, queue.Saved); err != nil && !errors.Is(err, queue.ErrNotFound) {
-		return p, d.bad(err)
+	if err != nil {
+		return p, bad(p, err)
+	}
+	if job.Status.Attempt > 0 { // only what was started can have saved something
+		if p.saved, err = d.body(ctx, job.ID, queue.Saved); err != nil && !errors.Is(err, queue.ErrNotFound) {
+			return p, bad(p, err)
+		}
 	}
 	p.verdict = d.Judge.Judge(p.request())
 	if p.verdict.Effect != nil {
@@ -77,8 +85,8 @@ func (p *plan) request() Request {
 }
 
 // bad is the ending of a job that cannot be understood.
-func (d *Dispatcher) bad(err error) *ending {
-	return &ending{result: queue.Failed, message: d.explain(err)}
+func bad(p *plan, err error) *ending {
+	return &ending{result: queue.Failed, message: p.explain(err)}
 }
 
 // understand asks the connector's declarations about the call. They see what the
@@ -148,11 +156,11 @@ func (d *Dispatcher) admit(p *plan) *ending {
 	}
 	switch {
 	case !p.verdict.Allow:
-		return &ending{result: queue.Denied, message: d.Redact(denied(p.verdict))}
+		return &ending{result: queue.Denied, message: p.scope.redact(denied(p.verdict))}
 	case !p.job.Created.IsZero() && age > most:
 		return &ending{result: queue.Expired, message: fmt.Sprintf("expired: the message is %v old and its rule lets it start within %v", age.Round(time.Second), most)}
 	case p.verdict.Hold && p.job.Status.Approved == "" && (p.verdict.Until.IsZero() || p.verdict.Until.After(d.Now())):
-		return &ending{hold: true, until: p.verdict.Until, message: d.Redact(p.verdict.Reason)}
+		return &ending{hold: true, until: p.verdict.Until, message: p.scope.redact(p.verdict.Reason)}
 	default:
 		return nil
 	}

@@ -53,7 +53,7 @@ func (d *Dispatcher) resume(ctx context.Context, job queue.Job) {
 			break
 		}
 		if k := fault.KindOf(err); k != fault.Unavailable && k != fault.Timeout {
-			d.finish(ctx, p, unknown(p, d.explain(err)))
+			d.finish(ctx, p, unknown(p, p.explain(err)))
 			return
 		}
 		d.Log.WarnContext(ctx, "cannot ask what became of a job", slog.String("job", string(job.ID)), slog.Any("err", err))
@@ -89,13 +89,13 @@ func (d *Dispatcher) settle(ctx context.Context, p *plan, why error) {
 			d.again(ctx, p, why)
 			return
 		}
-		d.finish(ctx, p, unknown(p, d.Redact(why.Error())))
+		d.finish(ctx, p, unknown(p, p.scope.redact(why.Error())))
 	}
 }
 
 // again lets a started job be leased and started once more, at once.
 func (d *Dispatcher) again(ctx context.Context, p *plan, why error) {
-	d.wait(ctx, p, queue.Transition{Until: d.Now(), Why: "runs again: " + d.Redact(why.Error())})
+	d.wait(ctx, p, queue.Transition{Until: d.Now(), Why: "runs again: " + p.scope.redact(why.Error())})
 }
 
 // ask asks the session what became of the call, until it can tell. A session

@@ -58,7 +58,7 @@ func (d *Dispatcher) fromOutcome(p *plan, result queue.Result, out *connectors.O
 			x.Attributes = append(x.Attributes, ecc.Attribute{Name: a.Name, Value: a.Value})
 		}
 		for _, t := range item.Fields {
-			x.Children = append(x.Children, d.text(t))
+			x.Children = append(x.Children, text(t, p.scope.reader))
 			r.size += int64(len(t.Value))
 			if t.Blob != nil {
 				r.size += t.Blob.Size()
@@ -69,7 +69,7 @@ func (d *Dispatcher) fromOutcome(p *plan, result queue.Result, out *connectors.O
 	return r
 }
 
-func (d *Dispatcher) text(t connectors.Text) ecc.ResultElement {
+func text(t connectors.Text, redact func(io.Reader) io.Reader) ecc.ResultElement {
 	x := ecc.ResultElement{Name: t.Name, Text: t.Value, Markup: t.XML}
 	if t.Blob == nil {
 		return x
@@ -82,7 +82,7 @@ func (d *Dispatcher) text(t connectors.Text) ecc.ResultElement {
 		return struct {
 			io.Reader
 			io.Closer
-		}{d.RedactReader(body), body}, nil
+		}{redact(body), body}, nil
 	}
 	return x
 }
@@ -104,7 +104,7 @@ func (d *Dispatcher) envelope(p *plan, result queue.Result) rendered {
 			Added:     []ecc.Attribute{{Name: resultParam, Value: result.String()}},
 			Echo:      &ecc.Echo{Message: p.message, Payload: p.payload, Secrets: p.served.Action.Secrets},
 		},
-		redact: d.Redact,
+		redact: p.scope.redact,
 	}
 }
 

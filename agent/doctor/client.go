@@ -1,87 +1,22 @@
 package doctor
 
 import (
-	"context"
-	"crypto/tls"
 	"log/slog"
-	"os"
 
 	"github.com/sallyport-agent/sallyport/agent/config"
-	"github.com/sallyport-agent/sallyport/agent/fault"
 	"github.com/sallyport-agent/sallyport/agent/secret"
 	"github.com/sallyport-agent/sallyport/agent/servicenow"
-	"github.com/sallyport-agent/sallyport/agent/servicenow/revocation"
+	"github.com/sallyport-agent/sallyport/agent/servicenow/fromconfig"
 )
 
 // Client returns a client of an instance as the configuration describes it. It
 // tries a read once only, so that a check tells what happened. The caller closes
 // it.
 func Client(c *config.Instance, version string, secrets *secret.Resolver, log *slog.Logger) (*servicenow.Client, error) {
-	get := func(ref secret.Ref) servicenow.SecretFunc {
-		if ref.IsZero() {
-			return nil
-		}
-		return func() (string, error) {
-			v, err := secrets.Resolve(context.Background(), ref)
-			return v.Reveal(), err
-		}
-	}
-	conf := servicenow.Config{
-		URL: c.URL, UserAgent: "Sallyport/" + version, Log: log, Retries: -1,
-		Proxy: servicenow.Proxy{
-			URL: c.Proxy.URL, User: c.Proxy.Username, Auth: scheme(c.Proxy.Auth), NoProxy: c.Proxy.NoProxy, Password: get(c.Proxy.Password),
-		},
-		TLS: servicenow.TLS{Revocation: revocation.Mode(c.TLS.Revocation)},
-	}
-	for _, file := range c.TLS.CAFiles {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "read the authority", file, err).WithHint("correct tls.ca_files of instance " + c.Name)
-		}
-		conf.TLS.ExtraCA = append(append(conf.TLS.ExtraCA, pem...), '\n')
-	}
-	if c.MTLS.Cert != "" {
-		conf.TLS.Certificate = func() (*tls.Certificate, error) { return certificate(c.MTLS, get(c.MTLS.Key)) }
-	}
-	switch {
-	case c.OAuth.ClientID != "":
-		conf.OAuth = &servicenow.OAuth{ClientID: c.OAuth.ClientID, ClientSecret: get(c.OAuth.ClientSecret)}
-		switch c.OAuth.Grant {
-		case "password":
-			conf.OAuth.Username, conf.OAuth.Password = c.Username, get(c.Password)
-		case "refresh_token":
-			conf.OAuth.RefreshToken = get(c.OAuth.RefreshToken)
-		}
-	case c.Username != "":
-		conf.Basic = &servicenow.Basic{Username: c.Username, Password: get(c.Password)}
-	}
-	return servicenow.New(conf)
-}
-
-func certificate(c config.MTLS, key servicenow.SecretFunc) (*tls.Certificate, error) {
-	invalid := func(err error) error {
-		return fault.New(fault.Invalid, "read the client certificate", c.Cert, err).
-			WithHint("check that mtls.cert and mtls.key are PEM and belong together")
-	}
-	cert, err := os.ReadFile(c.Cert)
-	if err != nil {
-		return nil, invalid(err)
-	}
-	secret, err := key()
+	conf, err := fromconfig.Client(c, version, secrets, log)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := tls.X509KeyPair(cert, []byte(secret))
-	if err != nil {
-		return nil, invalid(err)
-	}
-	return &pair, nil
-}
-
-// scheme is the client's word for a proxy login of the configuration.
-func scheme(auth string) string {
-	if auth == "none" {
-		return ""
-	}
-	return auth
+	conf.Retries = -1
+	return servicenow.New(conf)
 }

@@ -98,6 +98,10 @@ type Config struct {
 	// jobs are looked at again; zero means four minutes, one less than the
 	// instance's own monitor needs to call an agent Down.
 	Stale time.Duration
+	// Reverify is how often unstarted jobs are looked at while the contact lasts:
+	// a held job must notice that it was reassigned or canceled. Zero means one
+	// minute.
+	Reverify time.Duration
 	// Hold reports why no work may be taken now (paused, draining); "" lets it.
 	Hold func() string
 	// Observed is told every message of this agent that the queue did not know
@@ -122,7 +126,10 @@ type Intake struct {
 	doubts map[queue.ID]int // looks at a job that did not show its claim
 	direct map[string]time.Time
 	wanted [3]bool // pools that the last round found full with work left
-	wake   chan struct{}
+	passed int     // records that the last round met and had no standard room for
+	// deepened is when a round last read past a full pool.
+	deepened time.Time
+	wake     chan struct{}
 }
 
 // New returns an Intake.
@@ -135,6 +142,9 @@ func New(c Config) *Intake {
 	}
 	if c.Stale == 0 {
 		c.Stale = 4 * time.Minute
+	}
+	if c.Reverify == 0 {
+		c.Reverify = time.Minute
 	}
 	if c.Hold == nil {
 		c.Hold = func() string { return "" }

@@ -59,6 +59,9 @@ func (in *Intake) runAgain(ctx context.Context, m ecc.Message, p *page) error {
 	}
 	log := in.Log.With(slog.String("job", string(entry.Job.ID)), slog.String("topic", m.Topic))
 	neverRan := seen.Job.Status.State == queue.Released
+	// It was given away, and comes back as started: whoever had it meanwhile may
+	// have run it.
+	entry.Job.Adopted = neverRan && m.State == ecc.StateProcessing
 	if neverRan || in.Router.Again(seen.Job, m) {
 		log.InfoContext(ctx, "ready again, a new run is made")
 	} else {

@@ -55,24 +55,38 @@ type page struct {
 	seen    map[string]any // sys_ids of this round, against overlapping pages
 }
 
-// mostPages bounds how far one round reads past what it cannot take.
-const mostPages = 20
+// mostPages bounds how far one round reads past what it cannot take, and
+// deepEvery how often it reads past a pool that is full: the instance was asked
+// for the order of priority, so that behind it there is no work with room, only
+// what is known and came back.
+const (
+	mostPages = 20
+	deepEvery = 10 * time.Second
+)
 
 // read pages through the ready outputs until there is no room or nothing more.
 func (in *Intake) read(ctx context.Context, take bool, res *Result) (*page, error) {
 	room := in.room()
-	in.wanted = [3]bool{}
+	limit := in.pageFor(room)
+	in.wanted, in.passed = [3]bool{}, 0
+	deep := in.Now().Sub(in.deepened) >= deepEvery
+	if deep {
+		in.deepened, limit = in.Now(), in.Page
+	}
 	p := &page{seen: map[string]any{}}
-	for offset := 0; offset < mostPages*in.Page; offset += in.Page {
-		batch, last, err := in.Remote.Ready(ctx, offset, in.Page)
+	for offset := 0; offset < mostPages*in.Page; offset += limit {
+		batch, last, err := in.Remote.Ready(ctx, offset, limit)
 		if err != nil {
 			return nil, err
 		}
 		in.touch()
+		if offset == 0 {
+			room = in.room() // jobs were started while the page was on its way
+		}
 		if err := in.sort(ctx, batch, take, &room, p, res); err != nil {
 			return nil, err
 		}
-		full := room == (queue.PoolCounts{}) || len(p.fresh) >= in.Page
+		full := room == (queue.PoolCounts{}) || len(p.fresh) >= in.Page || !deep && behindFull(batch, room)
 		if last || full || !take {
 			if !last && take && !res.More {
 				res.More, in.wanted = true, [3]bool{true, true, true}
@@ -81,6 +95,23 @@ func (in *Intake) read(ctx context.Context, take bool, res *Result) (*page, erro
 		}
 	}
 	return p, nil
+}
+
+// behindFull reports whether what follows a page belongs to pools without room.
+func behindFull(batch []ecc.Message, room queue.PoolCounts) bool {
+	return len(batch) > 0 && queue.PoolOf(batch[len(batch)-1].Priority) == queue.Standard && room[queue.Standard] == 0
+}
+
+// pageFor returns how many records are worth reading at once: where the round
+// before left standard work behind and nothing else, what stood in front of it,
+// what there is room for, and what will have been started when the page arrives.
+func (in *Intake) pageFor(room queue.PoolCounts) int {
+	const smallest = 64
+	if in.wanted != [3]bool{queue.Standard: true} {
+		return in.Page
+	}
+	soon := in.Bounds[queue.Standard] / 4
+	return min(in.Page, max(smallest, in.passed+room[queue.Standard]+soon))
 }
 
 // room returns how many unstarted jobs each pool may still take.
@@ -120,10 +151,14 @@ func (in *Intake) sort(ctx context.Context, batch []ecc.Message, take bool, room
 	}
 	for _, m := range work {
 		if seen, ok := known[m.SysID]; ok {
+			in.passed++
 			in.sortSeen(m, seen, p)
 			continue
 		}
 		pool := queue.PoolOf(m.Priority)
+		if pool != queue.Standard {
+			in.passed++
+		}
 		if room[pool] == 0 {
 			res.More, in.wanted[pool] = true, true
 			continue
@@ -285,6 +320,8 @@ func (in *Intake) judge(j queue.Job, standing Standing, shown bool) (queue.Trans
 			return move, false
 		}
 		move.To, move.Why = queue.Released, "the instance does not show the record any more"
+		// Should it only have been hidden, it is found again as processing.
+		in.nextAudit = in.Now().Add(auditSoon)
 	case standing.Agent != j.Agent:
 		move.To, move.Why = queue.Released, "the instance gave it to "+standing.Agent
 	case standing.State == ecc.StateProcessing:

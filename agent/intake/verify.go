@@ -12,16 +12,12 @@ import (
 	"github.com/sallyport-agent/sallyport/queue"
 )
 
-// reverify is how often unstarted jobs are looked at while the contact lasts:
-// a held job must notice that it was reassigned or canceled.
-const reverify = time.Minute
-
 // verify looks at all unstarted jobs when that is due: after a start, after a
 // long gap, and every minute. At the first time it also takes over what the
 // instance shows as processing here and the queue does not know.
 func (in *Intake) verify(ctx context.Context) error {
 	in.mu.Lock()
-	due := in.verified.IsZero() || in.Now().Sub(in.verified) >= reverify
+	due := in.verified.IsZero() || in.Now().Sub(in.verified) >= in.Reverify
 	in.mu.Unlock()
 	if !due {
 		return nil
@@ -151,7 +147,7 @@ func (in *Intake) auditPage(ctx context.Context, batch []ecc.Message) error {
 type orphans struct {
 	entries []queue.Entry // not known: to be adopted
 	settled []string      // reported: a late claim made them processing
-	again   []ecc.Message // reported, made ready again, and then claimed late
+	again   []ecc.Message // made ready again after its report and claimed late, or given away and back
 }
 
 // againCounts is how far a record's sys_mod_count is above the one that was
@@ -164,6 +160,8 @@ func (in *Intake) orphans(ctx context.Context, batch []ecc.Message, known map[st
 	for _, m := range batch {
 		if seen, ok := known[m.SysID]; ok {
 			switch st := seen.Job.Status; {
+			case st.State == queue.Released:
+				found.again = append(found.again, m)
 			case st.State != queue.Delivered:
 			case m.ModCount >= st.ModCount+againCounts:
 				found.again = append(found.again, m)

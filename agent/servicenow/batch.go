@@ -73,7 +73,7 @@ type batchRun struct {
 // step disposes of at least one request, or returns the error that keeps all from
 // being answered.
 func (b *batchRun) step(ctx context.Context) error {
-	if b.c.batch.refused() {
+	if b.c.conf.NoBatch || b.c.batch.refused() {
 		b.singles(ctx, b.todo)
 		b.todo = nil
 		return nil

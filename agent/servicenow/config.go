@@ -50,6 +50,9 @@ type Config struct {
 	MaxParallel int
 	// Retries is how often a read is repeated; 0 means 3, less than 0 means never.
 	Retries int
+	// NoBatch sends every request alone, for instances where the Batch API answers
+	// and does not do.
+	NoBatch bool
 	// UserAgent is sent with every request; "" means "Sallyport".
 	UserAgent string
 	// UserZone is the time zone of the agent's user on the instance, which Login

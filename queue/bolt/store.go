@@ -89,6 +89,7 @@ type Store struct {
 	db   *bbolt.DB
 
 	writer writer
+	ahead  int64 // up to where the file has blocks; the writer's own
 	index  *index
 
 	cmu    sync.Mutex

@@ -118,6 +118,7 @@ func (w *writer) loop(s *Store) {
 			for _, o := range batch {
 				close(o.done)
 			}
+			s.fillAhead()
 			runtime.Gosched()
 		}
 		if w.isClosed() && w.idle() {

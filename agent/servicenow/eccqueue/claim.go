@@ -46,12 +46,15 @@ func (q *Queue) byUpdate(sysIDs []string) bool {
 	return q.updates
 }
 
+// mostInserts bounds the memory of claims: above what is unstarted at a time.
+const mostInserts = 2000
+
 // inserted remembers claims, for a while.
 func (q *Queue) inserted(sysIDs []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.inserts) > 10_000 {
-		clear(q.inserts)
+	if len(q.inserts) > mostInserts {
+		q.inserts = map[string]int{} // emptied, it would keep its memory
 	}
 	for _, id := range sysIDs {
 		q.inserts[id]++
@@ -108,8 +111,14 @@ func (q *Queue) Payload(ctx context.Context, sysID string) (string, error) {
 			continue
 		}
 		var text limited
-		if _, err := q.Client.Download(ctx, a.SysID, &text, mostPayload); err != nil {
+		n, err := q.Client.Download(ctx, a.SysID, &text, mostPayload)
+		if err != nil {
 			return "", err
+		}
+		// An answer that went wrong halfway is not always without its header.
+		if a.Size >= 0 && n != a.Size {
+			return "", fault.New(fault.Unavailable, "read the payload attachment of", sysID, fmt.Errorf("%d bytes came of %d", n, a.Size)).
+				WithHint("it is read again at the next poll")
 		}
 		return string(text), nil
 	}
@@ -131,7 +140,7 @@ var _ io.Writer = (*limited)(nil)
 type Twin struct {
 	Marker string // how it names itself; "" for a MID Server
 	At     time.Time
-	SysIDs []string // outputs that it claimed
+	SysIDs []string // outputs that it claimed, as far as they can be read
 }
 
 // Twins returns the claims of others under this agent's name since a time.
@@ -153,12 +162,12 @@ func (q *Queue) Twins(ctx context.Context, since time.Time) ([]Twin, error) {
 		if t.At, err = servicenow.ParseTime(r["sys_created_on"]); err != nil {
 			continue
 		}
-		claims, err := ecc.ParseProcessingClaim(r["payload"])
-		if err != nil {
-			continue
-		}
-		for _, c := range claims {
-			t.SysIDs = append(t.SysIDs, c.SysID)
+		// Whoever writes under this name is a twin, also where its claim reads
+		// otherwise than ours.
+		if claims, err := ecc.ParseProcessingClaim(r["payload"]); err == nil {
+			for _, c := range claims {
+				t.SysIDs = append(t.SysIDs, c.SysID)
+			}
 		}
 		twins = append(twins, t)
 	}

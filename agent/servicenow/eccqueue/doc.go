@@ -9,5 +9,5 @@
 // agent's own name, the queue and the state by the client.
 //
 // Imports: agent/ecc, agent/fault, agent/intake, agent/delivery,
-// agent/servicenow.
+// agent/servicenow, golang.org/x/sync.
 package eccqueue

@@ -2,12 +2,16 @@ package eccqueue
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport-agent/sallyport/agent/delivery"
 	"github.com/sallyport-agent/sallyport/agent/ecc"
+	"github.com/sallyport-agent/sallyport/agent/fault"
 	"github.com/sallyport-agent/sallyport/agent/intake"
 	"github.com/sallyport-agent/sallyport/agent/servicenow"
 )
@@ -150,6 +154,11 @@ func (q *Queue) Look(ctx context.Context, sysIDs []string) (map[string]intake.St
 		if err != nil {
 			return err
 		}
+		if p.FilterDropped {
+			// What is missing here may well be there: it must not pass for gone.
+			return fault.New(fault.Unavailable, "look at", fmt.Sprintf("%d records of %s", len(chunk), table), servicenow.ErrFilterDropped).
+				WithHint("let the agent's user read the columns sys_id, agent and state of ecc_queue")
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		for _, r := range p.Records {
@@ -161,17 +170,11 @@ func (q *Queue) Look(ctx context.Context, sysIDs []string) (map[string]intake.St
 }
 
 // inChunks calls do for parts of a list, several at a time; the client bounds
-// how many are in flight.
+// how many are in flight. The first error ends the others and is returned.
 func inChunks(ctx context.Context, list []string, size int, do func(context.Context, []string) error) error {
-	if len(list) <= size {
-		return do(ctx, list)
+	g, ctx := errgroup.WithContext(ctx)
+	for chunk := range slices.Chunk(list, size) {
+		g.Go(func() error { return do(ctx, chunk) })
 	}
-	var all sync.WaitGroup
-	errs := make([]error, (len(list)+size-1)/size)
-	for i := range errs {
-		chunk := list[i*size : min((i+1)*size, len(list))]
-		all.Go(func() { errs[i] = do(ctx, chunk) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	return g.Wait()
 }

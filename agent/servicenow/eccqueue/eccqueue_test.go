@@ -211,6 +211,14 @@ func TestAPayloadIsReadFromItsAttachment(t *testing.T) {
 	if got, err := q.Payload(t.Context(), id); err != nil || got != content {
 		t.Errorf("%q, %v", got, err)
 	}
+	// The instance gives up halfway: what came is not the payload.
+	file := simulator.Fault{Effect: simulator.MaxExecution, Path: "/api/now/attachment/*/file"}
+	if _, err := inst.Faults().Add(file); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := q.Payload(t.Context(), id); err == nil {
+		t.Errorf("taken for the payload: %q", got)
+	}
 }
 
 func TestTwinsAreOthersOfTheSameName(t *testing.T) {
