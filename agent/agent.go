@@ -150,7 +150,7 @@ func (a *Agent) openWork(ctx context.Context) (err error) {
 // agent without a runner still reports, takes work and says what is wrong.
 func (a *Agent) openRunner(ctx context.Context) {
 	dir := filepath.Join(a.conf.StateDir, "runner")
-	o := runner.ClientOptions{Dir: dir, Version: a.opts.Version}
+	o := runner.ClientOptions{Dir: dir, Version: a.opts.Version, Output: a.conf.Runner.OutputMax, Grace: a.conf.Runner.Grace}
 	if a.conf.Runner.Mode != "installed" {
 		o.Fork = &runner.ForkOptions{Dir: dir, Command: append(append([]string{}, a.opts.RunnerCommand...), dir)}
 	}

@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,9 +223,10 @@ func TestWaitingSurvivesRestart(t *testing.T) {
 	id := s.native("diag.wait", `{"times":1,"seconds":2}`)
 	s.is(id, "waiting")
 	a := s.live
-	if st := a.Status(context.WithoutCancel(t.Context())); len(st.Waiting) != 1 || st.Waiting[0].Why == "" || st.Waiting[0].Until.IsZero() {
-		t.Errorf("status shows %+v", st.Waiting)
-	}
+	s.until("status shows the job and what it waits for", func() bool {
+		st := a.Status(t.Context())
+		return len(st.Waiting) == 1 && st.Waiting[0].Why != "" && !st.Waiting[0].Until.IsZero()
+	})
 	s.stop()
 	s.none(id)
 	s.start()

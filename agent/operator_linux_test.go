@@ -144,9 +144,10 @@ func TestCancel(t *testing.T) {
 	s.is(held, "held")
 	s.is(waiting, "waiting")
 	pids := s.pids(file)
-	if st := a.Status(t.Context()); len(st.Running) != 1 || st.Running[0].Name != script || len(st.Waiting) != 2 {
-		t.Errorf("status shows %+v and %+v", st.Running, st.Waiting)
-	}
+	s.until("status shows all three", func() bool {
+		st := a.Status(t.Context())
+		return len(st.Running) == 1 && st.Running[0].Name == script && len(st.Waiting) == 2
+	})
 	for _, id := range []string{running, held, waiting} {
 		if err := a.Cancel(t.Context(), "prod/"+id, "me"); err != nil {
 			t.Fatal(err)

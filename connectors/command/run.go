@@ -91,10 +91,7 @@ func (s *session) doubt(ctx context.Context, call *connectors.Call, why error) (
 	return s.outcome(ctx, call, &status)
 }
 
-const (
-	defaultGrace = runner.DefaultGrace
-	endMargin    = 10 * time.Second
-)
+const endMargin = 10 * time.Second
 
 // end ends a running command, because its time is up or somebody canceled it,
 // and takes what it wrote until then.
@@ -102,7 +99,7 @@ func (s *session) end(ctx context.Context, call *connectors.Call) (*connectors.O
 	cause := context.Cause(ctx)
 	grace := s.grace
 	if grace == 0 {
-		grace = defaultGrace
+		grace = s.runner.Grace()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace+endMargin)
 	defer cancel()

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -235,5 +236,23 @@ func waitFor(tb testing.TB, f func() bool) {
 		case <-late:
 			tb.Fatal("it does not happen")
 		}
+	}
+}
+
+func TestTheClientsDefaultsStandForWhatASpecLeavesOut(t *testing.T) {
+	t.Parallel()
+	p := startRunner(t, t.TempDir())
+	c := runner.NewClient(runner.ClientOptions{Dir: p.dir, Output: 1000, Grace: time.Second})
+	t.Cleanup(func() { _ = c.Close() })
+	for output, want := range map[int64]int64{0: 1000, 2000: 2000} {
+		st, err := c.Run(t.Context(), &runner.Spec{
+			Job: "defaults " + strconv.FormatInt(output, 10), Attempt: 1, Output: output, Shell: "head -c 5000 /dev/zero",
+		})
+		if err != nil || st.Result == nil || st.Result.Stdout.Kept != want {
+			t.Errorf("%+v, %v; want %d bytes kept", st.Result, err, want)
+		}
+	}
+	if c.Grace() != time.Second {
+		t.Errorf("grace %v", c.Grace())
 	}
 }

@@ -3,6 +3,7 @@ package runner
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -21,6 +22,10 @@ type ClientOptions struct {
 	Version string
 	// Fork, when set, starts a runner where none answers.
 	Fork *ForkOptions
+	// Output and Grace stand for those of a Spec that has none; 0 is
+	// DefaultOutput and DefaultGrace.
+	Output int64
+	Grace  time.Duration
 }
 
 // Client talks to the runner of a state folder. It connects when it is needed
@@ -228,7 +233,19 @@ func (c *Client) Start(ctx context.Context, spec *Spec) (st Status, started bool
 	return st, started, err
 }
 
+// complete returns the spec with the client's defaults.
+func (c *Client) complete(spec *Spec) *Spec {
+	full := *spec
+	full.Output, full.Grace = cmp.Or(spec.Output, c.opts.Output), cmp.Or(spec.Grace, c.Grace())
+	return &full
+}
+
+// Grace is the time that a job gets between the polite signal and the kill
+// where its Spec says nothing.
+func (c *Client) Grace() time.Duration { return cmp.Or(c.opts.Grace, DefaultGrace) }
+
 func (c *Client) start(ctx context.Context, spec *Spec, wait bool) (Status, bool, *wire, error) {
+	spec = c.complete(spec)
 	if err := spec.check(); err != nil {
 		return Status{}, false, nil, err
 	}
