@@ -273,3 +273,27 @@ func TestFaultFile(t *testing.T) {
 		t.Error("a refused file left rules behind")
 	}
 }
+
+// An item of a batch that happens late is cut as well: nobody notices, and the
+// instance goes on.
+func TestACutInALateBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, simulator.Options{})
+		s.fault(t, simulator.Fault{Effect: simulator.CutLate, Late: time.Second, Path: "/api/now/v1/batch"}, simulator.Fault{Effect: simulator.CutAfter, Table: "ecc_queue"})
+		body, err := json.Marshal(map[string]any{"batch_request_id": "1", "rest_requests": []map[string]any{{
+			"id": "1", "method": "POST", "url": table + "ecc_queue", "body": []byte(`{"topic":"x"}`),
+			"headers": []map[string]string{{"name": "Accept", "value": "application/json"}, {"name": "Content-Type", "value": "application/json"}},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.try(t, "POST", "/api/now/v1/batch", string(body)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Error(err)
+		}
+		pass(2 * time.Second)
+		if n, err := s.Count("ecc_queue", "topic=x"); err != nil || n != 1 {
+			t.Errorf("%d inserts, %v", n, err)
+		}
+	})
+}

@@ -25,11 +25,22 @@ func (in *Instance) withFaults(c *call, do func() *reply) *reply {
 	case CutBefore:
 		panic(http.ErrAbortHandler)
 	case CutLate:
-		in.after(f.Late, func() { do() })
+		in.after(f.Late, func() {
+			defer lateCut()
+			do()
+		})
 		panic(http.ErrAbortHandler)
 	default:
 	}
 	return f.afterEffect(c, do())
+}
+
+// lateCut ends what happens after a connection was cut where an item of a batch
+// is to be cut once more: there is nobody left to notice.
+func lateCut() {
+	if v := recover(); v != nil && v != any(http.ErrAbortHandler) {
+		panic(v)
+	}
 }
 
 // before is the answer of an effect that keeps the request from happening.
