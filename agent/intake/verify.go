@@ -97,50 +97,60 @@ func (in *Intake) audit(ctx context.Context) error {
 	if in.audited && in.Now().Before(in.nextAudit) {
 		return nil
 	}
+	next := auditEvery
 	for after := ""; ; {
 		batch, err := in.Remote.Processing(ctx, after, in.Page)
 		if err != nil {
 			return fmt.Errorf("read what is in processing: %w", err)
 		}
 		if len(batch) == 0 {
-			in.audited, in.nextAudit = true, in.Now().Add(auditEvery)
+			in.audited, in.nextAudit = true, in.Now().Add(next)
 			return nil
 		}
 		after = batch[len(batch)-1].SysID
-		if err := in.auditPage(ctx, batch); err != nil {
+		settled, err := in.auditPage(ctx, batch)
+		if err != nil {
 			return err
+		}
+		if !settled {
+			next = auditSoon
 		}
 	}
 }
 
-func (in *Intake) auditPage(ctx context.Context, batch []ecc.Message) error {
+// auditPage reports whether all outputs could be settled whose report arrived.
+// One that cannot keeps no work from being started: it only shows a state on the
+// instance that is out of date, and is tried again soon.
+func (in *Intake) auditPage(ctx context.Context, batch []ecc.Message) (settled bool, err error) {
 	ids := make([]string, 0, len(batch))
 	for _, m := range batch {
 		ids = append(ids, m.SysID)
 	}
 	known, err := in.Queue.Known(ctx, in.Instance, ids)
 	if err != nil {
-		return fmt.Errorf("look up what is known: %w", err)
+		return false, fmt.Errorf("look up what is known: %w", err)
 	}
 	found, err := in.orphans(ctx, batch, known)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := in.takeOver(ctx, found.entries); err != nil {
-		return err
+		return false, err
 	}
+	settled = true
 	if len(found.settled) > 0 {
 		if err := in.Remote.Settle(ctx, found.settled); err != nil {
-			return fmt.Errorf("settle %d outputs whose report arrived: %w", len(found.settled), err)
+			settled = false
+			in.Log.WarnContext(ctx, "outputs whose report arrived are still shown as processing", slog.Int("outputs", len(found.settled)), slog.Any("err", err))
 		}
 	}
 	p := &page{}
 	for _, m := range found.again {
 		if err := in.runAgain(ctx, m, p); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return in.confirmAll(ctx, p.reclaim)
+	return settled, in.confirmAll(ctx, p.reclaim)
 }
 
 // orphans are records in processing that no job here is at work on.
