@@ -3,7 +3,7 @@
 // compares the instance's records and the effects on this machine with what was
 // asked for. The agents' own book-keeping is not believed.
 //
-//	go test ./agent/crash -kills 200 -timeout 30m
+//	go test -v ./agent/crash -kills 200 -timeout 30m
 //	go test ./agent/crash -long 2h -timeout 3h
 //	go test ./agent/crash -kills 200 -seed N
 //
