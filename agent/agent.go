@@ -217,6 +217,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer endJobs(nil)
 	deliver, endDelivery := context.WithCancel(context.WithoutCancel(ctx))
 	defer endDelivery()
+	posts, cutPosts := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutPosts()
 	serve, endServe := context.WithCancel(context.WithoutCancel(ctx))
 	defer endServe()
 
@@ -237,7 +239,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		intakes.Go(func() { in.intake.Run(ctx, in.timing()) })
 		intakes.Go(func() { in.watchTwins(ctx, a.opts.Tuning.TwinEvery) })
 		intakes.Go(func() { in.watchLogin(ctx, a.opts.Tuning.LoginRetry) })
-		deliveries.Go(func() { in.delivery.Run(deliver) })
+		deliveries.Go(func() { in.delivery.Run(deliver, posts) })
 	}
 	intakes.Go(func() { a.tidy(ctx) })
 	intakes.Go(func() { a.watchMemory(ctx) })
@@ -250,14 +252,14 @@ func (a *Agent) Run(ctx context.Context) error {
 		dispatched <- err
 	}
 	cancel()
-	a.stop(ctx, endJobs, dispatched, endDelivery, &intakes, &deliveries)
+	a.stop(ctx, endJobs, dispatched, endDelivery, cutPosts, &intakes, &deliveries)
 	endServe()
 	servers.Wait()
 	return err
 }
 
 // stop ends the stages in the order that loses nothing.
-func (a *Agent) stop(ctx context.Context, endJobs context.CancelCauseFunc, dispatched <-chan error, endDelivery func(), intakes, deliveries *sync.WaitGroup) {
+func (a *Agent) stop(ctx context.Context, endJobs context.CancelCauseFunc, dispatched <-chan error, endDelivery, cutPosts func(), intakes, deliveries *sync.WaitGroup) {
 	ctx = context.WithoutCancel(ctx)
 	a.mode.stopping()
 	began := time.Now()
@@ -280,9 +282,10 @@ func (a *Agent) stop(ctx context.Context, endJobs context.CancelCauseFunc, dispa
 	}
 	intakes.Wait()
 	endDelivery()
-	deliveries.Wait()
 	deadline, cancel := context.WithDeadline(ctx, began.Add(max(grace, time.Second)))
 	defer cancel()
+	defer context.AfterFunc(deadline, cutPosts)()
+	deliveries.Wait()
 	for _, in := range a.instances {
 		if left := in.delivery.Drain(deadline); left != 0 {
 			a.log.InfoContext(ctx, "reports wait for the next start", slog.String("instance", in.conf.Name), slog.Int("reports", left))

@@ -131,3 +131,12 @@ func TestInjectionNeverRuns(t *testing.T) {
 		t.Error("an injected command ran")
 	}
 }
+
+// allow is a rule that lets commands run.
+func allow(names ...string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = "'" + n + "'"
+	}
+	return "[[policy.rule]]\nname = 'test'\nallow = ['Command']\nnames = [" + strings.Join(quoted, ", ") + "]\n"
+}

@@ -54,6 +54,7 @@ func (a *Agent) openInstance(c *config.Instance) (*instance, error) {
 		Instance: c.Name, Agent: in.agent, Remote: a.opts.Wrap.intake(in.ecc), Queue: a.queue, Router: a.router,
 		Direct: midserver.NewHeartbeat(in.ecc, a.opts.Version), Log: in.log, Now: a.opts.Tuning.Now,
 		Hold:     a.mode.holdIntake,
+		Verified: a.dispatch.Wake,
 		Observed: in.stranger,
 		Reverify: a.opts.Tuning.Reverify,
 	})

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -59,7 +61,9 @@ func (a *Agent) watchMemory(ctx context.Context) {
 			continue
 		}
 		debug.SetGCPercent(idlePercent)
+		runtime.GC() // what pools hold survives one collection
 		debug.FreeOSMemory()
-		giveBackPages(a.conf.StateDir)
+		size := giveBackPages(a.conf.StateDir)
+		a.log.DebugContext(ctx, "memory was given back", slog.Uint64("mapped_bytes", uint64(size)))
 	}
 }

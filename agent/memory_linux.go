@@ -13,11 +13,12 @@ import (
 // giveBackPages lets go of pages that the system can read again from their
 // files: those of the queue's file, and those of this program that only the
 // start or the work needed. A page that is needed is mapped again when it is
-// touched. What cannot be let go stays.
-func giveBackPages(stateDir string) {
+// touched. What cannot be let go stays. It returns the size of the mappings in
+// bytes.
+func giveBackPages(stateDir string) (size uintptr) {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return
+		return 0
 	}
 	program := programFile()
 	for line := range strings.Lines(string(maps)) {
@@ -27,11 +28,14 @@ func giveBackPages(stateDir string) {
 			continue
 		}
 		from, to, ok := addresses(fields[0])
-		if ok {
-			// An error means that the pages stay where they are.
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		if !ok {
+			continue
+		}
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED); errno == 0 {
+			size += to - from
 		}
 	}
+	return size
 }
 
 // discardable reports whether nothing but the file's own content can be in a

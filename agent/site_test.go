@@ -378,15 +378,6 @@ func (s *site) attach(sysID, name, text string) {
 	}
 }
 
-// allow is a rule that lets commands run.
-func allow(names ...string) string {
-	quoted := make([]string, len(names))
-	for i, n := range names {
-		quoted[i] = "'" + n + "'"
-	}
-	return "[[policy.rule]]\nname = 'test'\nallow = ['Command']\nnames = [" + strings.Join(quoted, ", ") + "]\n"
-}
-
 // message is the error text of a report, wherever it stands.
 func message(r *report) string {
 	if r.Error != "" || len(r.Results) == 0 {

@@ -199,6 +199,7 @@ func (a *Agent) Resume(_ context.Context, by string) error {
 	for _, in := range a.instances {
 		in.intake.Wake()
 	}
+	a.dispatch.Wake()
 	return nil
 }
 

@@ -9,20 +9,22 @@ import (
 	"github.com/sallyport-agent/sallyport/agent/fault"
 )
 
-// Run brings reports until ctx ends. Failures are logged and tried again
-// without end. There are more senders than requests in flight: while those of
-// some are under way, the others read their reports and journal what arrived.
-func (d *Delivery) Run(ctx context.Context) {
+// Run brings reports until ctx ends, and returns when what was under way is
+// done. Only the end of requests cuts that: a request that is cut leaves reports
+// of which nobody knows whether they arrived. Failures are logged and tried
+// again without end. There are more senders than requests in flight: while those
+// of some are under way, the others read their reports and journal what arrived.
+func (d *Delivery) Run(ctx, requests context.Context) {
 	var all sync.WaitGroup
 	for range 2 * d.InFlight {
-		all.Go(func() { d.send(ctx) })
+		all.Go(func() { d.send(ctx, requests) })
 	}
 	all.Wait()
 }
 
-func (d *Delivery) send(ctx context.Context) {
+func (d *Delivery) send(ctx, requests context.Context) {
 	for ctx.Err() == nil {
-		res, err := d.Step(ctx)
+		res, err := d.Step(requests)
 		if err != nil && ctx.Err() == nil {
 			d.Log.WarnContext(ctx, "reports wait", slog.Any("err", err), slog.String("hint", fault.HintOf(err)))
 		}

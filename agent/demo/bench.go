@@ -31,6 +31,9 @@ type BenchResult struct {
 	Repeated   int     `json:"repeated"`
 	Missing    int     `json:"missing"`
 
+	Workers int `json:"workers"` // of the standard pool, and
+	Batch   int `json:"batch"`   // reports in a request, as they were configured
+
 	PollMillis int     `json:"poll_millis"`
 	P50Millis  float64 `json:"latency_p50_millis"` // ready to reported, by polling alone
 	P99Millis  float64 `json:"latency_p99_millis"`
@@ -38,10 +41,20 @@ type BenchResult struct {
 
 	StartMillis  float64 `json:"start_millis"`     // start of the process to its first poll
 	StopMillis   float64 `json:"stop_millis"`      // of an idle agent
+	DrainMillis  float64 `json:"drain_millis"`     // stop of a busy one; what is left is resumed
+	Resumed      int     `json:"resumed"`          // jobs that the next start took to their end
 	IdleResident int64   `json:"idle_resident_kb"` // resident memory after the work, 0 where unknown
 	PeakResident int64   `json:"peak_resident_kb"` // 0 where unknown
 	IdleCPU      float64 `json:"idle_cpu_share"`   // of a core, over some seconds; below zero where unknown
 }
+
+// A site with short jobs gives them more workers than a MID Server has, and more
+// reports to a request than the default: the commits and requests that jobs
+// share are what counts then.
+const (
+	workers = 128
+	batch   = 100
+)
 
 // bench is one measurement under way.
 type bench struct {
@@ -81,12 +94,12 @@ func Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
 		<-served
 	}()
 	url := "http://" + l.Addr().String()
-	site, err := NewSite(o.Dir, url, SiteOptions{Settle: "60s", Level: "warn", Pools: [3]int{10, 20, 128}})
+	site, err := NewSite(o.Dir, url, SiteOptions{Settle: "60s", Level: "warn", Pools: [3]int{10, 20, workers}, Batch: batch})
 	if err != nil {
 		return BenchResult{}, err
 	}
 	b.agent = &Process{Program: append(append([]string{}, o.Program...), site.Config), Dir: o.Dir, Env: []string{PasswordEnv + "=mid"}}
-	r := BenchResult{CPUs: runtime.NumCPU(), Jobs: o.Jobs, PollMillis: 1000, IdleCPU: -1}
+	r := BenchResult{CPUs: runtime.NumCPU(), Jobs: o.Jobs, Workers: workers, Batch: batch, PollMillis: 1000, IdleCPU: -1}
 	return r, b.measure(ctx, &r)
 }
 
@@ -123,8 +136,9 @@ func (b *bench) inserted(e simulator.Event) {
 	}
 }
 
-func (b *bench) measure(ctx context.Context, r *BenchResult) error {
-	outs := make([]simulator.Output, b.Jobs)
+// put puts no-op jobs into the queue.
+func (b *bench) put(n int) {
+	outs := make([]simulator.Output, n)
 	for i := range outs {
 		outs[i] = simulator.Output{
 			Agent: "mid.server." + AgentName, Topic: "Sallyport", Name: "diag.echo",
@@ -132,7 +146,11 @@ func (b *bench) measure(ctx context.Context, r *BenchResult) error {
 		}
 	}
 	b.inst.PutOutputs(outs)
-	events, cancel := b.inst.Subscribe(8*(b.Jobs+b.Single) + 1000)
+}
+
+func (b *bench) measure(ctx context.Context, r *BenchResult) error {
+	b.put(b.Jobs)
+	events, cancel := b.inst.Subscribe(8*(2*b.Jobs+b.Single) + 1000)
 	defer cancel()
 	follow, stop := context.WithCancel(ctx)
 	defer stop()
@@ -159,13 +177,44 @@ func (b *bench) measure(ctx context.Context, r *BenchResult) error {
 	if err := b.latency(ctx, r); err != nil {
 		return err
 	}
-	jobs := b.inst.Jobs()
-	r.Repeated, r.Missing = jobs.Repeated, b.Jobs+b.Single-jobs.Answered
 	b.idle(ctx, r)
 	stopping := time.Now()
-	err := b.agent.Stop(10 * time.Second)
+	if err := b.agent.Stop(10 * time.Second); err != nil {
+		return err
+	}
 	r.StopMillis = float64(time.Since(stopping).Microseconds()) / 1000
-	return err
+	if err := b.drain(ctx, r); err != nil {
+		return err
+	}
+	jobs := b.inst.Jobs()
+	r.Repeated, r.Missing = jobs.Repeated, 2*b.Jobs+b.Single-jobs.Answered
+	return nil
+}
+
+// drain stops the agent in the midst of as much work again, and lets the next
+// start finish it.
+func (b *bench) drain(ctx context.Context, r *BenchResult) error {
+	done := b.Jobs + b.Single
+	b.put(b.Jobs)
+	if err := b.agent.Start(); err != nil {
+		return err
+	}
+	if err := b.until(ctx, done+max(1, b.Jobs/4)); err != nil {
+		return err
+	}
+	stopping := time.Now()
+	if err := b.agent.Stop(30 * time.Second); err != nil {
+		return err
+	}
+	r.DrainMillis = float64(time.Since(stopping).Microseconds()) / 1000
+	r.Resumed = done + b.Jobs - b.inst.Jobs().Answered
+	if err := b.agent.Start(); err != nil {
+		return err
+	}
+	if err := b.until(ctx, done+b.Jobs); err != nil {
+		return err
+	}
+	return b.agent.Stop(10 * time.Second)
 }
 
 // until waits for a number of reported jobs.
@@ -221,7 +270,10 @@ func (b *bench) latency(ctx context.Context, r *BenchResult) error {
 
 // idle looks at what the agent takes while it has nothing to do.
 func (b *bench) idle(ctx context.Context, r *BenchResult) {
-	const window = 5 * time.Second
+	const settle, window = 5 * time.Second, 10 * time.Second
+	if pause(ctx, settle) != nil {
+		return
+	}
 	before, ok := usage(b.agent.PID())
 	if !ok || pause(ctx, window) != nil {
 		return

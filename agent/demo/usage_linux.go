@@ -1,8 +1,11 @@
 package demo
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -28,23 +31,31 @@ func usage(pid int) (taken, bool) {
 			t.peakKB = n
 		}
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	t.cpu, err = onCPU(pid)
+	return t, err == nil
+}
+
+// onCPU returns the time that the threads of a process ran. It is exact to the
+// nanosecond, where /proc/PID/stat counts in hundredths of a second.
+func onCPU(pid int) (sum time.Duration, err error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil {
-		return taken{}, false
+		return 0, err
 	}
-	_, rest, ok := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	const utime, stime = 11, 12 // proc(5), counted from the state
-	if !ok || len(fields) <= stime {
-		return taken{}, false
-	}
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go knows
-	for _, f := range fields[utime : stime+1] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return taken{}, false
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the thread has ended
 		}
-		t.cpu += time.Duration(n) * tick
+		if err != nil {
+			return 0, err
+		}
+		ran, _, _ := strings.Cut(string(stat), " ") // the time on the processor, in nanoseconds: sched-stats of the kernel's documentation
+		n, err := strconv.ParseInt(ran, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(n)
 	}
-	return t, true
+	return sum, nil
 }

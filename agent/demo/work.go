@@ -83,6 +83,7 @@ type SiteOptions struct {
 	Settle string // delivery.settle; "" is 2s
 	Poll   string // "" is 1s
 	Pools  [3]int // interactive, expedited, standard; zero is the default
+	Batch  int    // delivery.batch; zero is the default
 	Level  string // of the log; "" is info
 	Grace  string // shutdown.grace; "" is 2s
 }
@@ -100,6 +101,10 @@ func (s *Site) config(url string, o SiteOptions) string {
 	pools := ""
 	if o.Pools != [3]int{} {
 		pools = fmt.Sprintf("[pools]\ninteractive = %d\nexpedited = %d\nstandard = %d\n\n", o.Pools[0], o.Pools[1], o.Pools[2])
+	}
+	batch := ""
+	if o.Batch > 0 {
+		batch = fmt.Sprintf("batch = %d\n", o.Batch)
 	}
 	rules := ""
 	if s.Script != "" {
@@ -120,7 +125,7 @@ poll     = "%s"
 
 %s[delivery]
 settle = "%s"
-
+%s
 [shutdown]
 grace = "%s"
 
@@ -147,7 +152,7 @@ name  = "after approval"
 allow = ["diag.append"]
 when  = { seconds = "0.01" }
 hold  = true
-`, AgentName, quote(s.State), url, PasswordEnv, or(o.Poll, "1s"), pools, or(o.Settle, "2s"), or(o.Grace, "2s"), or(o.Level, "info"), quote(s.Effects), rules)
+`, AgentName, quote(s.State), url, PasswordEnv, or(o.Poll, "1s"), pools, or(o.Settle, "2s"), batch, or(o.Grace, "2s"), or(o.Level, "info"), quote(s.Effects), rules)
 }
 
 // Kinds is the demo's day.

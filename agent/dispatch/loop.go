@@ -37,9 +37,13 @@ func (d *Dispatcher) Run(ctx, jobs context.Context) error {
 	return nil
 }
 
+// Wake makes Run look for jobs at once: what Fresh says has changed. It never
+// blocks.
+func (d *Dispatcher) Wake() { d.slots.wake() }
+
 // rest waits until a lease could succeed.
 func (d *Dispatcher) rest(ctx context.Context, changed, given <-chan struct{}) {
-	// A second at the most: whether an instance is fresh changes by itself.
+	// A second at the most, against a change that nobody told of.
 	wait := time.Second
 	if due := d.Queue.NextDue(); !due.IsZero() {
 		wait = min(wait, max(due.Sub(d.Now()), time.Millisecond))

@@ -55,6 +55,17 @@ func (s *slots) give(q queue.Slot) {
 	if q.Lane != "" {
 		drop(s.lanes, lane{q.Instance, q.Lane})
 	}
+	s.wakeLocked()
+}
+
+// wake makes whoever waits for a slot look again.
+func (s *slots) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wakeLocked()
+}
+
+func (s *slots) wakeLocked() {
 	close(s.given)
 	s.given = make(chan struct{})
 }

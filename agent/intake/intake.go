@@ -104,6 +104,9 @@ type Config struct {
 	Reverify time.Duration
 	// Hold reports why no work may be taken now (paused, draining); "" lets it.
 	Hold func() string
+	// Verified, when set, is told that unstarted jobs may be started again, after
+	// a start or a long gap.
+	Verified func()
 	// Observed is told every message of this agent that the queue did not know
 	// although the instance shows it as processing.
 	Observed func(m ecc.Message)
@@ -148,6 +151,9 @@ func New(c Config) *Intake {
 	}
 	if c.Hold == nil {
 		c.Hold = func() string { return "" }
+	}
+	if c.Verified == nil {
+		c.Verified = func() {}
 	}
 	if c.Observed == nil {
 		c.Observed = func(ecc.Message) {}

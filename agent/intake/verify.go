@@ -37,8 +37,12 @@ func (in *Intake) verify(ctx context.Context) error {
 		return err
 	}
 	in.mu.Lock()
+	first := in.verified.IsZero()
 	in.verified = in.Now()
 	in.mu.Unlock()
+	if first {
+		in.Verified()
+	}
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (a *app) connectorsProbeCommand() *cobra.Command {
 
 func probeAll(ctx context.Context, conf *config.Config, wanted []string, timeout time.Duration) ([]probed, error) {
 	client := runner.NewClient(runner.ClientOptions{Dir: filepath.Join(conf.StateDir, "runner")})
-	defer client.Close() //nolint:errcheck // only asked
+	defer client.Close() //nolint:errcheck,contextcheck // only asked; closing goes on when the caller gave up
 	registry, err := builtin.Registry(client)
 	if err != nil {
 		return nil, err
