@@ -36,6 +36,7 @@ type house struct {
 	full     error    // what the queue's Health says
 	answered []string
 	strange  []string
+	asked    []queue.ID // runs that the router was asked about
 	hold     string
 }
 
@@ -147,7 +148,10 @@ func (h *house) Payload(_ context.Context, sysID string) (string, error) {
 func (h *house) Route(m ecc.Message) intake.Route {
 	return intake.Route{Action: "a." + m.Topic, Name: m.Name}
 }
-func (h *house) Again(queue.Job, ecc.Message) bool { return h.again }
+func (h *house) Again(earlier queue.Job, _ ecc.Message) bool {
+	h.asked = append(h.asked, earlier.ID)
+	return h.again
+}
 
 func (h *house) Answer(_ context.Context, m ecc.Message) (bool, error) {
 	if m.Topic != "HeartbeatProbe" {
@@ -354,6 +358,40 @@ func TestSeenAgain(t *testing.T) {
 			j, err := h.mem.Get(t.Context(), queue.NewID("i", m.SysID, 2))
 			if err != nil || string(j.Repeats) != want {
 				t.Errorf("it repeats %q: %v", j.Repeats, err)
+			}
+		})
+	}
+	for _, given := range []bool{true, false} {
+		t.Run(fmt.Sprintf("an outcome that is reported again stays one, given away before that: %v", given), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			m := h.add("T", ecc.StateReady, 2)
+			h.step()
+			h.deliver(1)
+			m.State = ecc.StateReady
+			m.ModCount++
+			h.step() // run 2 repeats run 1
+			move := queue.Transition{Job: queue.NewID("i", m.SysID, 2), From: queue.Claimed, At: h.now, To: queue.Released}
+			if !given {
+				move.To, move.Result, move.Outcome = queue.Finished, queue.Succeeded, []byte("x")
+			}
+			if err := h.mem.Advance(t.Context(), move); err != nil {
+				t.Fatal(err)
+			}
+			if !given {
+				if err := h.mem.Advance(t.Context(), queue.Transition{Job: move.Job, From: queue.Finished, To: queue.Delivered, At: h.now}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.State = ecc.StateReady
+			m.ModCount += 3
+			h.step()
+			j, err := h.mem.Get(t.Context(), queue.NewID("i", m.SysID, 3))
+			if err != nil || j.Repeats != queue.NewID("i", m.SysID, 1) {
+				t.Errorf("run 3 repeats %q: %v", j.Repeats, err)
+			}
+			if !slices.Equal(h.asked, []queue.ID{queue.NewID("i", m.SysID, 1), queue.NewID("i", m.SysID, 1)}) {
+				t.Errorf("asked about %v, and not about the run that ran", h.asked)
 			}
 		})
 	}

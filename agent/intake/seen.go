@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -58,22 +59,42 @@ func (in *Intake) runAgain(ctx context.Context, m ecc.Message, p *page) error {
 		return nil
 	}
 	log := in.Log.With(slog.String("job", string(entry.Job.ID)), slog.String("topic", m.Topic))
-	neverRan := seen.Job.Status.State == queue.Released
+	origin, err := in.origin(ctx, seen.Job)
+	if err != nil {
+		return err
+	}
+	neverRan := origin.Status.State == queue.Released
 	// It was given away, and comes back as started: whoever had it meanwhile may
 	// have run it.
 	entry.Job.Adopted = neverRan && m.State == ecc.StateProcessing
-	if neverRan || in.Router.Again(seen.Job, m) {
+	if neverRan || in.Router.Again(origin, m) {
 		log.InfoContext(ctx, "ready again, a new run is made")
 	} else {
 		log.InfoContext(ctx, "ready again, the earlier outcome is reported again")
-		entry.Job.Repeats = seen.Job.ID
-		if seen.Job.Repeats != "" {
-			entry.Job.Repeats = seen.Job.Repeats
-		}
+		entry.Job.Repeats = origin.ID
 	}
 	if _, err := in.Queue.Put(ctx, []queue.Entry{entry}); err != nil {
 		return fmt.Errorf("journal a new run: %w", err)
 	}
 	p.reclaim = append(p.reclaim, entry.Job)
 	return nil
+}
+
+// origin returns the run that a job stands for: itself, or the earlier one whose
+// outcome it only reports again. What that one did counts, also where the job
+// itself was given away before its report.
+func (in *Intake) origin(ctx context.Context, job queue.Job) (queue.Job, error) {
+	if job.Repeats == "" {
+		return job, nil
+	}
+	origin, err := in.Queue.Get(ctx, job.Repeats)
+	switch {
+	case errors.Is(err, queue.ErrNotFound):
+		// Forgotten meanwhile. It was reported, so that it counts as run.
+		job.ID, job.Status = job.Repeats, queue.Status{State: queue.Delivered, Attempt: 1}
+		return job, nil
+	case err != nil:
+		return job, fmt.Errorf("look up the run that is repeated: %w", err)
+	}
+	return origin, nil
 }
