@@ -148,6 +148,7 @@ func (h *house) Payload(_ context.Context, sysID string) (string, error) {
 func (h *house) Route(m ecc.Message) intake.Route {
 	return intake.Route{Action: "a." + m.Topic, Name: m.Name}
 }
+
 func (h *house) Again(earlier queue.Job, _ ecc.Message) bool {
 	h.asked = append(h.asked, earlier.ID)
 	return h.again
