@@ -58,7 +58,8 @@ func (d *Delivery) idle(ctx context.Context, next time.Time) {
 }
 
 // Drain brings reports until none is left that could be brought now, or ctx
-// ends. It returns how many are left; they are brought after the next start.
+// ends. It returns how many are left, counted up to a thousand: they are
+// brought after the next start, and an outage can have left a million.
 func (d *Delivery) Drain(ctx context.Context) int {
 	for ctx.Err() == nil {
 		res, err := d.Step(ctx)
@@ -67,7 +68,7 @@ func (d *Delivery) Drain(ctx context.Context) int {
 		}
 		break
 	}
-	jobs, err := d.Queue.Undelivered(context.WithoutCancel(ctx), 1<<20)
+	jobs, err := d.Queue.Undelivered(context.WithoutCancel(ctx), 1000)
 	if err != nil {
 		return -1
 	}

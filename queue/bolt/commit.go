@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	bbolt "go.etcd.io/bbolt"
 
@@ -68,6 +69,7 @@ func (s *Store) try(ops []*op) (again []*op, failed *failure) {
 		_ = rollback(tx)
 		return nil, &failure{txid: txid, err: err, t: t}
 	}
+	s.wroteAt.Store(time.Now().UnixNano())
 	t.apply()
 	return nil, nil
 }

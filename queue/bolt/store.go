@@ -96,6 +96,7 @@ type Store struct {
 	counts counters // as of the last commit
 
 	full     atomic.Pointer[fault.Error] // why the disk takes no writes; nil: it does
+	wroteAt  atomic.Int64                // when a commit succeeded last, Unix nanoseconds
 	spaceAt  atomic.Int64                // when free space was looked at last, Unix nanoseconds
 	spaceLow atomic.Bool
 	healthMu sync.Mutex

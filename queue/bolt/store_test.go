@@ -227,7 +227,8 @@ func testBroken(t *testing.T, bucket string, state queue.State) {
 		if whole != 2 || broken != 1 {
 			t.Fatalf("%d whole, %d broken", whole, broken)
 		}
-		if err := s.Health(t.Context()); err != nil { // a write behind the one that keeps aside
+		// A write behind the one that keeps aside.
+		if err := s.submit(t.Context(), &op{name: "wait", do: func(t *txn) error { return putProbe(t.tx) }}); err != nil {
 			t.Fatal(err)
 		}
 		if c := s.Counts(); c.Quarantined != 1 || c.States[state] != 2 {
